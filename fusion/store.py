@@ -1,0 +1,255 @@
+"""Questions to a city's tables, answered by DuckDB: an hour of every cell, the profile of a cell, totals.
+
+Every function opens a connection of its own, so that threads of the server never share one. A value's state is 0
+valid, 1 suppressed (too few people to publish) or 2 missing; its value is NaN unless it is valid. Cells always come in
+one fixed order (ascending index), because a map's selection is a row number.
+"""
+
+from datetime import datetime, timedelta
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from fusion.city import City
+from fusion.errors import CityError, InputError
+from fusion.geo.grid import Cells, parents_at
+
+VALID, SUPPRESSED, MISSING = 0, 1, 2
+
+
+def hours(city: City) -> pd.DatetimeIndex:
+    """Return the start of every hour that the city spans, UTC, whether or not it has rows."""
+    if city.info.first_hour is None or not city.info.hours:
+        return pd.DatetimeIndex([], tz="UTC")
+    return pd.date_range(city.info.first_hour, periods=city.info.hours, freq="h")
+
+
+def cells(city: City, resolution: int | None = None) -> Cells:
+    """Return the city's cells, ascending: all that have signaling or a function.
+
+    Args:
+        resolution: roll up to this coarser H3 resolution.
+
+    Raises:
+        InputError: the resolution is finer than the city's.
+    """
+    tables = [str(path) for path in (city.activity, city.functions) if path.is_file()]
+    if not tables:
+        return np.zeros(0, dtype=np.uint64)
+    query = " UNION ".join(f"SELECT cell FROM read_parquet('{_quote(table)}')" for table in tables)
+    own = _ask(query)["cell"].to_numpy(dtype=np.uint64)
+    return np.unique(_rolled(city, own, resolution))
+
+
+def snapshot(city: City, hour: datetime, measure: str, resolution: int | None = None) -> pd.DataFrame:
+    """Return one hour of every cell, in the fixed order.
+
+    Rolled up, a parent's value is the sum over its valid children: a suppressed child adds nothing, so that no
+    difference of two views gives it back. A parent without a valid child is suppressed if any child is.
+
+    Returns:
+        Columns `cell` uint64, `value` float64, `state` uint8.
+
+    Raises:
+        InputError: the city has no such hour or measure, or the resolution is finer than its own.
+    """
+    own = cells(city)
+    table = _hour_rows(city, [_check_hour(city, hour)], measure).drop(columns="hour").set_index("cell").reindex(own)
+    states = table["state"].fillna(MISSING).astype("uint8").to_numpy()
+    return _roll(city, own, table["value"].to_numpy(dtype=float), states, resolution)
+
+
+def usual(city: City, hour: datetime, measure: str, resolution: int | None = None) -> pd.DataFrame:
+    """Compare one hour with the usual one: the mean of the same local hour on the other days of its kind.
+
+    Working days are compared with working days and weekends with weekends; flagged dates are left out of the mean.
+
+    Returns:
+        Columns `cell`, `value`, `usual`, `ratio` (value over usual, NaN where either is unknown or the usual is 0),
+        `state` uint8.
+
+    Raises:
+        InputError: as `snapshot`.
+    """
+    now = _check_hour(city, hour)
+    span = hours(city)
+    local, here = span.tz_convert(city.info.timezone), now.tz_convert(city.info.timezone)
+    flagged = {flag.date for flag in city.info.flagged}
+    same = (local.hour == here.hour) & ((local.dayofweek >= 5) == (here.dayofweek >= 5)) & (span != now)
+    kept = same & ~np.isin(local.strftime("%Y-%m-%d"), list(flagged))
+    others = list(span[kept])
+    result = snapshot(city, hour, measure, resolution)
+    if others:
+        rows = _hour_rows(city, others, measure)
+        rows = rows[rows["state"] == VALID]
+        rows = rows.assign(cell=_rolled(city, rows["cell"].to_numpy(dtype=np.uint64), resolution))
+        mean = rows.groupby(["cell", "hour"])["value"].sum().groupby("cell").mean()
+        result["usual"] = mean.reindex(result["cell"]).to_numpy()
+    else:
+        result["usual"] = np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = result["value"] / result["usual"].where(result["usual"] > 0)
+    return result.assign(ratio=ratio)[["cell", "value", "usual", "ratio", "state"]]
+
+
+def profile(city: City, cell: int, measure: str, resolution: int | None = None) -> pd.DataFrame:
+    """Return every hour of one cell (or of one parent, rolled up).
+
+    Returns:
+        Columns `hour` (UTC), `value` float64, `state` uint8; an hour without a row is missing.
+
+    Raises:
+        InputError: the city has no such cell or measure.
+    """
+    own = cells(city)
+    members = own[_rolled(city, own, resolution) == np.uint64(cell)]
+    if not len(members):
+        raise InputError(f"city {city.name} has no cell {cell:x}: pick one on its map")
+    column = _column(city, measure)
+    listed = ", ".join(str(member) for member in members.tolist())
+    rows = _ask(
+        f"""SELECT hour, sum({column}) FILTER (WHERE {column} IS NOT NULL) AS value,
+                   CASE WHEN count({column}) > 0 THEN {VALID} WHEN bool_or({column}_suppressed) THEN {SUPPRESSED}
+                        ELSE {MISSING} END AS state
+            FROM read_parquet('{_quote(city.activity)}') WHERE cell IN ({listed}) GROUP BY hour"""
+    )
+    table = rows.set_index("hour").reindex(hours(city))
+    return pd.DataFrame(
+        {
+            "hour": table.index,
+            "value": table["value"].to_numpy(dtype=float),
+            "state": table["state"].fillna(MISSING).astype("uint8").to_numpy(),
+        }
+    )
+
+
+def totals(city: City, measure: str) -> pd.DataFrame:
+    """Return the whole city by hour: columns `hour` (UTC), `total`, `cells_valid`, `cells_suppressed`.
+
+    An hour that no cell reports has a NaN total, not a zero.
+    """
+    column = _column(city, measure)
+    rows = _ask(
+        f"""SELECT hour, sum({column}) AS total, count({column}) AS cells_valid,
+                   count_if({column}_suppressed) AS cells_suppressed
+            FROM read_parquet('{_quote(city.activity)}') GROUP BY hour"""
+    )
+    table = rows.set_index("hour").reindex(hours(city)).rename_axis("hour").reset_index()
+    counts = ["cells_valid", "cells_suppressed"]
+    return table.assign(**table[counts].fillna(0).astype("int64"))
+
+
+def value_range(city: City, measure: str, share: float = 0.995) -> float:
+    """Return the value below which that share of the measure's reported values lies: the top of a colour scale."""
+    column = _column(city, measure)
+    found = _ask(f"SELECT quantile_cont({column}, {share}) AS top FROM read_parquet('{_quote(city.activity)}')")
+    top = found["top"].iloc[0]
+    return float(top) if pd.notna(top) and top > 0 else 1.0
+
+
+def functions(city: City) -> pd.DataFrame:
+    """Return the labelled cells: columns `cell` uint64, `function` (class id), `share`, `source`; ascending cells."""
+    if not city.has_functions:
+        return pd.DataFrame(
+            {
+                "cell": pd.Series(dtype="uint64"),
+                "function": pd.Series(dtype=str),
+                "share": pd.Series(dtype="float32"),
+                "source": pd.Series(dtype=str),
+            }
+        )
+    return _ask(f"SELECT cell, function, share, source FROM read_parquet('{_quote(city.functions)}') ORDER BY cell")
+
+
+def coverage(city: City) -> dict[str, float | int]:
+    """Return counts of cells, of hours with any row and of labelled cells, and the shares of each state.
+
+    Shares are over cells x hours of the first measure: `share_valid`, `share_suppressed`, `share_missing`.
+    """
+    labelled = len(functions(city))
+    if not city.has_activity:
+        return {"cells": len(cells(city)), "hours": 0, "hours_with_data": 0, "labelled": labelled}
+    column = _column(city, city.info.measures[0].id)
+    row = _ask(
+        f"""SELECT count(DISTINCT cell) AS cells, count(DISTINCT hour) AS hours, count({column}) AS valid,
+                   count_if({column}_suppressed) AS suppressed
+            FROM read_parquet('{_quote(city.activity)}')"""
+    ).iloc[0]
+    possible = max(int(row["cells"]) * city.info.hours, 1)
+    valid, suppressed = int(row["valid"]) / possible, int(row["suppressed"]) / possible
+    return {
+        "cells": int(row["cells"]),
+        "hours": city.info.hours,
+        "hours_with_data": int(row["hours"]),
+        "labelled": labelled,
+        "share_valid": valid,
+        "share_suppressed": suppressed,
+        "share_missing": 1.0 - valid - suppressed,
+    }
+
+
+def _hour_rows(city: City, wanted: list[pd.Timestamp], measure: str) -> pd.DataFrame:
+    """Rows of some hours: `cell`, `hour`, `value`, `state`."""
+    column = _column(city, measure)
+    # As integers: DuckDB needs its icu extension, which cannot be downloaded everywhere, to read a zoned literal.
+    listed = ", ".join(str(int(hour.timestamp()) * 1_000_000) for hour in wanted)
+    return _ask(
+        f"""SELECT cell, hour, {column} AS value,
+                   CASE WHEN {column} IS NOT NULL THEN {VALID} WHEN {column}_suppressed THEN {SUPPRESSED}
+                        ELSE {MISSING} END AS state
+            FROM read_parquet('{_quote(city.activity)}') WHERE epoch_us(hour) IN ({listed})"""
+    )
+
+
+def _roll(city: City, own: Cells, value: np.ndarray, state: np.ndarray, resolution: int | None) -> pd.DataFrame:
+    table = pd.DataFrame({"cell": own, "value": value, "state": state})
+    if resolution is None or resolution == city.info.resolution:
+        return table
+    table["cell"] = _rolled(city, own, resolution)
+    grouped = table.groupby("cell")
+    # The best state of any child: valid before suppressed before missing, which is also their order as numbers.
+    result = grouped["value"].sum(min_count=1).to_frame().assign(state=grouped["state"].min().astype("uint8"))
+    return result.reset_index()
+
+
+def _rolled(city: City, own: Cells, resolution: int | None) -> Cells:
+    if resolution is None or resolution == city.info.resolution:
+        return own
+    if not 0 <= resolution < city.info.resolution:
+        raise InputError(f"resolution {resolution} is not one of city {city.name}: use 0 to {city.info.resolution}")
+    return parents_at(own, resolution)
+
+
+def _check_hour(city: City, hour: datetime) -> pd.Timestamp:
+    stamp = pd.Timestamp(hour)
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    span = hours(city)
+    if stamp not in span:
+        spell = (
+            "none yet" if not len(span) else f"{span[0]:%Y-%m-%dT%H:%MZ} to {span[-1] + timedelta(0):%Y-%m-%dT%H:%MZ}"
+        )
+        raise InputError(f"city {city.name} has no hour {stamp:%Y-%m-%dT%H:%MZ}: its hours are {spell}")
+    return stamp
+
+
+def _column(city: City, measure: str) -> str:
+    """Check a measure against the city's own, so that only known names reach the SQL."""
+    name = city.info.measure(measure).id
+    if not city.has_activity:
+        raise CityError(f"city {city.name} has no signaling: bring some in with `ingest signaling`")
+    return name
+
+
+def _quote(path: object) -> str:
+    return str(path).replace("'", "''")
+
+
+def _ask(query: str) -> pd.DataFrame:
+    with duckdb.connect() as connection:
+        try:
+            return connection.sql(query).to_arrow_table().to_pandas()
+        except duckdb.Error as error:
+            raise CityError(
+                f"a table of this city cannot be read ({str(error).splitlines()[0]}): ingest it again"
+            ) from None
