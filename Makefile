@@ -1,0 +1,55 @@
+# Two commands: `make app` opens the dashboard, `make test` proves it. `make` alone lists everything.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV ?= .venv
+PORT ?= 8501
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help check app demo test test-slow lint format bench reference clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: ## say whether this machine has what it takes
+	@sh scripts/python.sh >/dev/null && echo "Python: $$(sh scripts/python.sh)"
+
+$(VENV)/.run: requirements.txt
+	@python=$$(sh scripts/python.sh) && "$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.run ## build the synthetic demo city, if it is not there yet
+	$(BIN)/python -m fusion demo
+
+app: demo ## install, prepare the demo city and open the dashboard (PORT=8501)
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: $(VENV)/.dev ## install what tests need, a browser too, and run the whole suite
+	$(BIN)/python scripts/browser.py
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+reference: $(VENV)/.run demo ## train the reference runs that ship (half an hour on 4 cores)
+	$(BIN)/python -m fusion reference
+
+clean: ## remove the virtual environment and caches, never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
