@@ -1,0 +1,49 @@
+"""The frame around every page: title, navigation, language and city switchers, what the address bar says.
+
+Streamlit runs this file at every rerun of every page, then the page that was chosen.
+"""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # the folder of this file is put on the path by Streamlit, not the one above it
+    sys.path.insert(0, str(ROOT))
+
+from pages.ui import components, language, state  # noqa: E402
+from pages.ui.language import t  # noqa: E402
+
+# File, English title, icon; a page that is not there yet is not shown.
+PAGES = (
+    ("overview", "Overview", ":material/home:"),
+    ("activity_map", "Activity map", ":material/map:"),
+    ("predict", "Predict", ":material/travel_explore:"),
+    ("compare", "Compare", ":material/compare_arrows:"),
+)
+
+
+def main() -> None:
+    """Draw the frame and run the chosen page."""
+    language.choose()
+    st.set_page_config(page_title=t("Zhengzhou Fusion"), page_icon=":material/hexagon:", layout="wide")
+    shown = [page for page in PAGES if (ROOT / "pages" / f"{page[0]}.py").is_file()]
+    page = st.navigation(
+        [
+            st.Page(f"{name}.py", title=t(title), icon=icon, url_path=name, default=index == 0)
+            for index, (name, title, icon) in enumerate(shown)
+        ]
+    )
+    components.apply_style()
+    with components.guard():
+        state.restore()
+    with st.sidebar:
+        components.city_switcher()
+        language.switcher()
+    with components.guard():
+        page.run()
+    state.save()
+
+
+main()

@@ -1,0 +1,1 @@
+"""What pages share: caches, state, language, components."""

@@ -1,0 +1,129 @@
+"""Pieces that several pages show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+import streamlit as st
+
+from fusion.city import City
+from fusion.errors import FusionError
+from pages.ui import caches, state
+from pages.ui.language import pick, t
+
+_CITY_WIDGET = "city_choice"
+
+_STYLE = """
+<style>
+  .block-container {padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px;}
+  @media (max-width: 640px) {.block-container {padding-left: 0.9rem; padding-right: 0.9rem;}}
+</style>
+"""
+
+
+def apply_style() -> None:
+    """Set what the theme cannot: tighter margins."""
+    st.html(_STYLE)
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show an error that the user can mend as one clear line instead of a traceback."""
+    try:
+        yield
+    except FusionError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def title_of(city: City) -> str:
+    """Return the city's title in the session's language."""
+    return pick(city.info.title_en, city.info.title_zh)
+
+
+def city_switcher() -> None:
+    """Show the cities to choose from; nothing where there is none."""
+    cities = {city.name: city for city in caches.cities()}
+    chosen = state.city()
+    if chosen is None:
+        return
+    st.session_state[_CITY_WIDGET] = chosen.name
+    st.selectbox(
+        t("City"),
+        list(cities),
+        format_func=lambda name: title_of(cities[name]),
+        key=_CITY_WIDGET,
+        on_change=_switch_city,
+    )
+
+
+def _switch_city() -> None:
+    state.set_city(st.session_state[_CITY_WIDGET])
+
+
+def synthetic_banner(city: City) -> None:
+    """Say above a page's figures that the city is synthetic; nothing for a real one."""
+    if city.info.provenance == "synthetic":
+        st.info(
+            t(
+                "Synthetic city: streets and stations are real, people, sites and labels are generated. No figure here "
+                "describes the real Zhengzhou."
+            ),
+            icon=":material/science:",
+        )
+
+
+def synthetic_badge(city: City) -> None:
+    """Mark one figure or chart as synthetic; nothing for a real city."""
+    if city.info.provenance == "synthetic":
+        st.badge(t("synthetic"), icon=":material/science:", color="orange")
+
+
+def require_city() -> City | None:
+    """Return the chosen city; where there is none, show how to make one and return None."""
+    chosen = state.city()
+    if chosen is None:
+        empty(
+            t("There is no city yet."),
+            t("Make the demo city with `python -m fusion demo`, or bring in your own with `python -m fusion ingest`."),
+        )
+    return chosen
+
+
+def empty(what: str, next_step: str) -> None:
+    """Show that something is not there, and what to do about it."""
+    with st.container(border=True):
+        st.markdown(f"**{what}**")
+        st.caption(next_step)
+
+
+def table_under(table: pd.DataFrame, name: str, column_config: dict | None = None) -> None:
+    """Offer the exact figures of the chart above, folded away, with a download.
+
+    Args:
+        table: as shown.
+        name: of the file, without ending; also the key of the widgets.
+        column_config: as of `st.dataframe`.
+    """
+    with st.expander(t("Table")):
+        st.dataframe(table, hide_index=True, width="stretch", column_config=column_config)
+        st.download_button(
+            t("Download CSV"),
+            # Excel takes UTF-8 for the local code page unless the file starts with this mark.
+            table.to_csv(index=False).encode("utf-8-sig"),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            key=f"download_{name}",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def stale_notice(reasons: "tuple[str, ...] | list[str]", what: str) -> None:
+    """Say that results no longer match what is here; `reasons` as of `fusion.training.runs.stale_reasons`."""
+    texts = {
+        "data": t("the city's data changed since"),
+        "model": t("the program's models changed since"),
+    }
+    if reasons:
+        because = t("; ").join(texts.get(reason, reason) for reason in reasons)
+        st.warning(t("{what}: out of date, {because}.", what=what, because=because), icon=":material/history:")

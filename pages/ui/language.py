@@ -1,0 +1,70 @@
+"""中文 and English: one way of translating.
+
+The English text is the key, so that a page reads as it looks: `t("{n} cells", n=5)`. The Chinese texts lie in
+`texts/*.toml`, one file a page and `shared.toml`; a text without one stays English, and a test finds it.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+LANGUAGES = {"zh": "中文", "en": "English"}
+
+LANG = "lang"  # key in the session and in the address bar
+_WIDGET = "lang_choice"
+_TEXTS = Path(__file__).parent / "texts"
+
+
+@cache
+def catalogue() -> dict[str, str]:
+    """Return every English text with its Chinese one."""
+    texts: dict[str, str] = {}
+    for path in sorted(_TEXTS.glob("*.toml")):
+        texts |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return texts
+
+
+def t(text: str, **values: object) -> str:
+    """Say `text` in the session's language, then fill `{name}` places with `values`."""
+    said = catalogue().get(text, text) if current() == "zh" else text
+    return said.format(**values) if values else said
+
+
+def pick(english: str, chinese: str) -> str:
+    """Return whichever of two texts that come with the data fits the session's language."""
+    return chinese if current() == "zh" else english
+
+
+def current() -> str:
+    """Return `zh` or `en`."""
+    return st.session_state.get(LANG, "en")
+
+
+def choose() -> None:
+    """Settle the session's language: the address bar's, then the session's, then the browser's."""
+    asked = st.query_params.get(LANG)
+    if asked in LANGUAGES and asked != st.session_state.get("_lang_written"):
+        st.session_state[LANG] = asked
+    elif LANG not in st.session_state:
+        locale = (st.context.locale or "en").lower()
+        st.session_state[LANG] = "zh" if locale.startswith("zh") else "en"
+
+
+def switcher() -> None:
+    """Show the two languages side by side."""
+    st.session_state[_WIDGET] = current()
+    st.segmented_control(
+        "语言 · Language",
+        list(LANGUAGES),
+        format_func=LANGUAGES.__getitem__,
+        key=_WIDGET,
+        on_change=_switch,
+        label_visibility="collapsed",
+    )
+
+
+def _switch() -> None:
+    # A second click on the chosen one would leave none chosen: keep the language then.
+    st.session_state[LANG] = st.session_state[_WIDGET] or current()
