@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ADVICE = "no Chromium: set CHROMIUM=/path/to/chromium, or install one (apt install chromium; brew install --cask chromium)"
+ADVICE = "no Chromium: set CHROMIUM=/path/to/chromium, or install one (apt install chromium, brew install chromium)"
 
 
 def find_browser() -> str | None:

@@ -1,0 +1,85 @@
+"""`python -m fusion ingest ...`: raw exports into a city."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fusion.cli.console import CityName, progress_line
+
+ingest = typer.Typer(rich_markup_mode=None, help="Bring raw exports into a city.")
+
+
+@ingest.command("signaling")
+def ingest_signaling_command(
+    files: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet exports.")],
+    city: CityName,
+    preset: Annotated[
+        Literal["daas", "milan"], typer.Option(help="Column names and rules of a known export.")
+    ] = "daas",
+    time: Annotated[str | None, typer.Option(help="Column of the hour.")] = None,
+    lon: Annotated[str | None, typer.Option(help="Column of the longitude.")] = None,
+    lat: Annotated[str | None, typer.Option(help="Column of the latitude.")] = None,
+    h3: Annotated[str | None, typer.Option("--h3", help="Column of the H3 cell, instead of lon and lat.")] = None,
+    grid_id: Annotated[str | None, typer.Option(help="Column of a grid id, with --grid.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="GeoJSON of that grid.")] = None,
+    grid_property: Annotated[str | None, typer.Option(help="The grid id's property in the GeoJSON.")] = None,
+    value: Annotated[list[str] | None, typer.Option(help="Column of counts; repeat for several.")] = None,
+    datum: Annotated[str, typer.Option(help="wgs84, gcj02 or bd09.")] = "wgs84",
+    timezone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset.")] = None,
+    resolution: Annotated[int, typer.Option(help="H3 resolution.")] = 9,
+    min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (daas 15, milan 0).")] = None,
+) -> None:
+    """Bring hourly counts into a city.
+
+    Example: python -m fusion ingest signaling export.csv --city zhengzhou-2021 --datum gcj02 --timezone Asia/Shanghai
+    """
+    from fusion.ingest.signaling import SignalingOptions, ingest_signaling
+
+    options = SignalingOptions(
+        preset=preset, time=time, lon=lon, lat=lat, h3=h3, grid_id=grid_id, grid=grid, grid_property=grid_property,
+        values=tuple(value or ()), datum=datum, timezone=timezone, resolution=resolution, min_count=min_count,
+    )  # fmt: skip
+    quality = ingest_signaling(files, _city_path(city), options, progress=progress_line("signaling"))
+    typer.echo(
+        f"{city}: {quality['rows_read']:,} rows read, {quality['rows_taken']:,} taken, "
+        f"{quality['rows_rejected']:,} rejected {quality['rejected_by_reason'] or ''}".rstrip()
+    )
+
+
+@ingest.command("imagery")
+def ingest_imagery_command(
+    files: Annotated[list[Path], typer.Argument(help="GeoTIFFs of 8 or 16 bits with 3 or more bands.")],
+    city: CityName,
+) -> None:
+    """Bring overhead imagery into a city.
+
+    Example: python -m fusion ingest imagery tiles/*.tif --city zhengzhou-2021
+    """
+    from fusion.ingest.imagery import ingest_imagery
+
+    ingest_imagery(files, _city_path(city), progress=progress_line("imagery"))
+    typer.echo(f"{city}: imagery.tif from {len(files)} file(s)")
+
+
+@ingest.command("functions")
+def ingest_functions_command(
+    file: Annotated[Path, typer.Argument(help="Polygons: GeoJSON, GeoPackage or Shapefile.")],
+    city: CityName,
+    field: Annotated[str, typer.Option(help="The column that holds the class.")],
+    mapping: Annotated[Path | None, typer.Option(help="TOML: class in the file = function id.")] = None,
+) -> None:
+    """Bring labelled polygons into a city.
+
+    Example: python -m fusion ingest functions landuse.gpkg --city zhengzhou-2021 --field class --mapping classes.toml
+    """
+    from fusion.ingest.functions import ingest_functions
+
+    result = ingest_functions(file, _city_path(city), field, mapping, progress=progress_line("functions"))
+    typer.echo(f"{city}: {result}")
+
+
+def _city_path(name: str) -> Path:
+    from fusion.city import check_name, data_root
+
+    return data_root() / check_name(name)

@@ -1,0 +1,169 @@
+"""Commands about runs: train, ablate, reference, runs, compare, predict."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fusion.cli.console import DEMO, AsJson, CityName, Device, progress_line, read_lines, show_json, show_table
+from fusion.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from fusion.city import City
+    from fusion.samples.sampleset import SampleSet
+    from fusion.training.experiments import Experiment
+
+
+def train(
+    experiment: Annotated[str, typer.Argument(help="A name of fusion.training.experiments.")],
+    city: CityName = DEMO,
+    seed: int = 0,
+    fold: Annotated[int, typer.Option(help="0 to folds - 1.")] = 0,
+    folds: int = 5,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was killed.")] = False,
+) -> None:
+    """Train one experiment on one fold.
+
+    Example: python -m fusion train vit+convlstm-bottleneck --city zhengzhou-demo --fold 0 --folds 3
+    """
+    from fusion.training.experiments import experiment_named
+    from fusion.training.run import train_run
+
+    row = experiment_named(experiment)
+    opened, samples = _samples(city, [row])
+    folder = train_run(
+        samples, row, seed, fold, folds, opened.runs, device=device, resume=resume,
+        progress=progress_line(experiment), ceilings=known_ceilings(opened),
+    )  # fmt: skip
+    typer.echo(str(folder))
+
+
+def ablate(
+    experiments: Annotated[list[str], typer.Argument(help="Names of experiments.")],
+    city: CityName = DEMO,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to n - 1.")] = 5,
+    folds: int = 5,
+    run_folds: Annotated[int | None, typer.Option(help="Run only the first n folds.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Runs at once; all cores by default.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train experiments x seeds x folds; finished runs are kept, a failed one is reported.
+
+    Example: python -m fusion ablate vit bilstm vit+bilstm-late --city zhengzhou-demo --seeds 1 --folds 3
+    """
+    from fusion.training.ablate import ablate as run_trials
+    from fusion.training.ablate import plan
+
+    trials = plan(experiments, range(seeds), folds, run_folds)
+    opened, samples = _samples(city, [trial.experiment for trial in trials])
+    outcomes = run_trials(
+        samples.folder, trials, opened.runs, device=device, jobs=jobs,
+        progress=progress_line("ablation"), ceilings=known_ceilings(opened),
+    )  # fmt: skip
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        sys.stderr.write(f"failed: {outcome.trial}: {outcome.error}\n")
+    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are in {opened.runs}")
+
+
+def reference(city: CityName = DEMO, device: Device = "cpu") -> None:
+    """Train what ships: six experiments, one seed, three folds; results go to data/reference/.
+
+    Example: python -m fusion reference
+    """
+    from fusion.training.experiments import experiment_named
+    from fusion.training.reference import REFERENCE, train_reference
+
+    opened, samples = _samples(city, [experiment_named(name) for name in REFERENCE])
+    train_reference(
+        samples, opened.runs, opened.reference, device=device,
+        progress=progress_line("reference"), ceilings=known_ceilings(opened),
+    )  # fmt: skip
+    typer.echo(str(opened.reference))
+
+
+def runs(
+    city: CityName = DEMO,
+    delete: Annotated[str | None, typer.Option(help="Remove this run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a city's trained runs, or delete one.
+
+    Example: python -m fusion runs --city zhengzhou-demo
+    """
+    from fusion.city import open_city
+    from fusion.training.runs import delete_run, list_runs
+
+    opened = open_city(city)
+    if delete is not None:
+        delete_run(_run_folder(opened, delete))
+        typer.echo(f"{delete}: deleted")
+        return
+    table = list_runs(opened)
+    show_table(
+        json.loads(table.to_json(orient="records")), as_json, empty="no run yet: make one with `python -m fusion train`"
+    )
+
+
+def compare(city: CityName = DEMO, as_json: AsJson = False) -> None:
+    """Show the accuracy of every experiment with its interval, beside the ceilings.
+
+    Example: python -m fusion compare --city zhengzhou-demo --json
+    """
+    from fusion.city import open_city
+    from fusion.serving.comparison import compare_runs
+
+    comparison = compare_runs(open_city(city))
+    if as_json:
+        show_json(comparison.to_dict())
+    else:
+        typer.echo(comparison.to_text())
+
+
+def predict(
+    city: CityName,
+    run: Annotated[str, typer.Option(help="The id of a run with weights: see `runs`.")],
+    cells: Annotated[str, typer.Option(help="`all`, or a file with one H3 cell a line.")],
+    out: Annotated[Path, typer.Option(help="Where to write: .csv, .parquet or .geojson.")],
+    device: Device = "auto",
+) -> None:
+    """Predict the function of cells with a trained run.
+
+    Example: python -m fusion predict --city zhengzhou-demo --run RUN_ID --cells all --out functions.geojson
+    """
+    from fusion.city import open_city
+    from fusion.geo.grid import from_hex
+    from fusion.serving.predictor import predict as predict_cells
+    from fusion.serving.releases import write_release
+    from fusion.store import cells as cells_of
+
+    opened = open_city(city)
+    folder = _run_folder(opened, run)
+    wanted = cells_of(opened) if cells == "all" else from_hex(read_lines(Path(cells)))
+    table = predict_cells(opened, folder, wanted, device=device, progress=progress_line("predict"))
+    write_release(table, out)
+    typer.echo(f"{len(table):,} cells: {out}")
+
+
+def _samples(city: str, rows: "Sequence[Experiment]") -> "tuple[City, SampleSet]":
+    """Open a city and its SampleSet of the layout and neighbourhood that experiments want."""
+    from fusion.city import open_city
+    from fusion.extract.build import build_samples
+
+    wanted = {(row.layout, row.k) for row in rows}
+    if len(wanted) != 1:
+        raise ConfigError("these experiments need different SampleSets: train those of one layout at a time")
+    layout, k = wanted.pop()
+    opened = open_city(city)
+    return opened, build_samples(opened, layout=layout, k=k, progress=progress_line("samples"))
+
+
+def _run_folder(city: "City", run_id: str) -> Path:
+    for folder in city.run_folders():
+        if folder.name == run_id:
+            return folder
+    raise RunError(f"city {city.name} has no run {run_id!r}: `python -m fusion runs --city {city.name}` lists them")
