@@ -1,0 +1,113 @@
+"""The Lightning part of a run: from a fresh network to the weights of its best epoch."""
+
+import contextlib
+import dataclasses
+import logging
+import pickle
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fusion.errors import RunError
+from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
+from fusion.models.network import Network
+from fusion.samples.batches import series_table
+from fusion.samples.sampleset import SampleSet
+from fusion.samples.scalers import Scalers
+from fusion.samples.split import Fold
+from fusion.training.data import Batches
+from fusion.training.experiments import TrainingConfig
+from fusion.training.keeper import BEST_FILE, RESUME_FILE, Keeper, Progress, load_weights
+
+# isort: split
+from lightning.pytorch import Trainer
+
+from fusion.training.task import Task, class_log_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What training left besides the network's weights."""
+
+    log_weights: np.ndarray
+    history: list[dict[str, float]]
+    best_epoch: int
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs, those before a resume included."""
+        return sum(row["seconds"] for row in self.history)
+
+
+def fit(
+    network: Network,
+    samples: SampleSet,
+    config: TrainingConfig,
+    fold: Fold,
+    scalers: Scalers,
+    *,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    precision: str,
+    progress: Progress | None,
+) -> Fitted:
+    """Train `network` in place until its epochs or its patience end, then give it its best epoch's weights.
+
+    Goes on from `folder/resume.ckpt` where that exists.
+
+    Raises:
+        RunError: the loss is not finite, or the resume file cannot be read.
+    """
+    table = series_table(samples, scalers)
+    training = Batches(samples, fold.train, scalers, config.batch_size, seed=seed, table=table)
+    validation = Batches(samples, fold.validation, scalers, 2 * config.batch_size, table=table)
+    labels = samples.labels[fold.train].astype(np.int64)
+    log_weights = class_log_weights(labels, len(samples.meta.classes), config.class_balanced)
+    keeper = Keeper(folder, training, seed, config.patience, progress)
+    task = Task(network, config, log_weights, total_steps=config.epochs * len(training))
+    trainer = Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        gradient_clip_val=config.clip,
+        callbacks=[keeper],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+    resume = folder / RESUME_FILE
+    _train(trainer, task, training, validation, resume if resume.exists() else None)
+    load_weights(folder / BEST_FILE, network)
+    return Fitted(log_weights.numpy(), keeper.history, keeper.best_epoch)
+
+
+def _train(trainer: Trainer, task: Task, training: Batches, validation: Batches, resume: Path | None) -> None:
+    """Run Lightning's loop, quietly, and undo two of its habits on an interrupt."""
+    quiet = logging.getLogger("lightning.pytorch")
+    level, handler = quiet.level, None
+    quiet.setLevel(logging.ERROR)
+    with contextlib.suppress(ValueError):  # signals can be set in the main thread only; elsewhere none arrive
+        handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
+    except SystemExit:
+        # Lightning turns Ctrl-C into exit(1) and leaves further ones ignored; the caller is to hear of it as usual.
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+    except (pickle.UnpicklingError, EOFError, KeyError) as error:
+        if resume is None:
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise RunError(f"{resume}: cannot be read ({reason}): train again without resuming") from None
+    finally:
+        quiet.setLevel(level)

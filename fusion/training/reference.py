@@ -1,0 +1,123 @@
+"""The reference runs: six experiments on three folds of the demo city, whose results ship with the program.
+
+`data/reference/<city>/<id>/` holds the small results of all 18 runs and, for fold 0 of the fusion and its two unimodal
+partners, the checkpoint with weights in half precision (20 MB at most in all). What half precision does to the
+predictions is checked before anything is shipped.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from fusion.errors import RunError
+from fusion.samples.sampleset import SampleSet
+from fusion.training.ablate import Ceilings, ablate, plan
+from fusion.training.runs import RUN_FILES, WEIGHT_FILES, RunRecord, load_run
+
+Progress = Callable[[float, str], None]
+
+REFERENCE = ("vit", "bilstm", "convlstm", "vit+bilstm-late", "vit+convlstm-late", "vit+convlstm-bottleneck")
+WITH_WEIGHTS = ("vit", "convlstm", "vit+convlstm-bottleneck")
+SEED, FOLDS, WEIGHTS_FOLD = 0, 3, 0
+
+_LARGEST_BYTES = 20_000_000
+_LARGEST_SHIFT = 0.02  # in any probability, from storing weights in half precision
+
+
+def train_reference(
+    samples: SampleSet,
+    runs_dir: Path,
+    target: Path,
+    ceilings: Ceilings | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> list[RunRecord]:
+    """Train what is not trained yet, publish all 18 runs, and return them as shipped.
+
+    Args:
+        samples: the demo city's SampleSet (layout "days").
+        runs_dir: where the full runs lie, usually the city's `runs/`.
+        target: `data/reference/<city>`; runs in it that are none of these are removed.
+        ceilings: from test ids to the known best accuracies by rule.
+        device, jobs: as for `ablate`.
+        progress: called as runs end.
+
+    Raises:
+        RunError: a run failed, or the results are larger than what may ship.
+    """
+    trials = plan(REFERENCE, [SEED], FOLDS)
+    outcomes = ablate(samples.folder, trials, runs_dir, device, jobs, progress, ceilings)
+    if failed := [outcome for outcome in outcomes if outcome.folder is None]:
+        first = failed[0]
+        raise RunError(f"{len(failed)} of {len(outcomes)} reference runs failed, the first {first.trial}: {first.error}")
+    shipped = []
+    for outcome in outcomes:
+        assert outcome.folder is not None
+        name, fold = outcome.trial.experiment.name, outcome.trial.fold
+        weights = fold == WEIGHTS_FOLD and name in WITH_WEIGHTS
+        shipped.append(publish(outcome.folder, target, samples if weights else None))
+    _remove_others(target, {record.id for record in shipped})
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    if size > _LARGEST_BYTES:
+        raise RunError(f"{target}: {size / 1e6:.1f} MB, more than {_LARGEST_BYTES / 1e6:.0f} MB: ship smaller networks")
+    return shipped
+
+
+def publish(folder: Path, target: Path, samples: SampleSet | None = None) -> RunRecord:
+    """Copy a run to `target/<id>` marked as shipped; with its checkpoint where `samples` are given to check it.
+
+    Raises:
+        RunError: the run is torn, or half precision changes its predictions.
+    """
+    record = load_run(folder)
+    place = Path(target) / record.id
+    written = place.with_name(f".{record.id}.tmp")
+    shutil.rmtree(written, ignore_errors=True)
+    written.mkdir(parents=True)
+    for name in RUN_FILES:
+        shutil.copyfile(record.folder / name, written / name)
+    run = {**record.run, "shipped": True}
+    (written / "run.json").write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if samples is not None:
+        _halve(record.folder, written)
+        shift = largest_shift(written, samples)
+        if shift > _LARGEST_SHIFT:
+            raise RunError(f"{record.id}: half precision moves a probability by {shift:.3f}: ship it in float32")
+    shutil.rmtree(place, ignore_errors=True)
+    written.rename(place)
+    return load_run(place)
+
+
+def largest_shift(folder: Path, samples: SampleSet, device: str = "cpu") -> float:
+    """Return the largest difference between the probabilities on disk and those that the checkpoint gives now."""
+    from fusion.classes import IDS
+    from fusion.training.predict import load_predictor
+
+    record = load_run(folder)
+    kept = record.predictions()
+    columns = [f"p_{id_}" for id_ in IDS]
+    now = load_predictor(folder, device).predict(samples, samples.rows_of(kept["id"].to_numpy(dtype=str)))
+    return float(np.abs(now[columns].to_numpy() - kept[columns].to_numpy()).max())
+
+
+def _halve(source: Path, written: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    weights, card = WEIGHT_FILES
+    with safe_open(source / weights, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(source / weights)
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file(halved, written / weights, metadata=metadata)
+    shutil.copyfile(source / card, written / card)
+
+
+def _remove_others(target: Path, kept: Iterable[str]) -> None:
+    for folder in Path(target).iterdir():
+        if folder.is_dir() and folder.name not in set(kept):
+            shutil.rmtree(folder)

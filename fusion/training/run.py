@@ -1,0 +1,277 @@
+"""Train one experiment on one fold, measure it, and leave a run folder that is whole or does not exist."""
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+import torch
+
+from fusion.classes import IDS
+from fusion.errors import ConfigError, RunError
+from fusion.metrics.calibration import ece, fit_temperature
+from fusion.metrics.scores import evaluate
+from fusion.models import MODEL_VERSION, torchvision_guard  # noqa: F401  the guard must precede lightning and timm
+from fusion.models.checkpoint import ModelCard, save_checkpoint
+from fusion.models.config import InputSpec
+from fusion.models.network import Network, build_network, parameters_count
+from fusion.samples.sampleset import SampleSet
+from fusion.samples.scalers import Scalers, fit_scalers
+from fusion.samples.split import Fold, spatial_folds
+from fusion.training.device import pick_device, pick_precision
+from fusion.training.experiments import Experiment, experiment_named
+from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
+from fusion.training.keeper import BEST_FILE, RESUME_FILE
+from fusion.training.runs import run_lock
+
+Progress = Callable[[float, str], None]
+Ceilings = Callable[[np.ndarray], dict[str, float]]
+
+_TRAIN_SHARE = 0.92  # of a run's progress; the rest is evaluation
+_LIBRARIES = ("torch", "lightning", "timm", "numpy", "scikit-learn", "safetensors")
+
+
+def train_run(
+    samples: SampleSet,
+    experiment: str | Experiment,
+    seed: int,
+    fold: int,
+    folds: int,
+    runs_dir: Path,
+    device: str = "auto",
+    resume: bool = False,
+    progress: Progress | None = None,
+    ceilings: Ceilings | None = None,
+) -> Path:
+    """Train, calibrate on validation, measure on test, and return the run's folder.
+
+    A run that is already there is returned as it is: its id names everything that it depends on. The folder is built
+    as `.<id>.tmp` and renamed, so that a run killed at any moment is either whole or absent.
+
+    Args:
+        samples: the SampleSet, of the layout and neighbourhood that the experiment wants.
+        experiment: a name of `EXPERIMENTS`, or an experiment of one's own.
+        seed: of weights, order, augmentation and dropout; the folds do not depend on it.
+        fold, folds: train on this one (0 the first) of so many spatial folds.
+        runs_dir: usually the city's `runs/`.
+        device: auto, cuda, cuda:N, mps or cpu.
+        resume: go on from a killed run's last whole epoch where there is one; else begin anew.
+        progress: called with a share from 0 to 1 and a line of text; what it raises ends the training.
+        ceilings: from the ids of the test cells to the known best accuracies by rule, where the city has a known answer.
+
+    Raises:
+        ConfigError: no such experiment, device or fold, or samples of another layout.
+        SampleError: the folds would keep too little for training.
+        RunError: the run is being trained elsewhere, the loss diverges, the disk is full, or no resuming is possible.
+    """
+    experiment = experiment_named(experiment) if isinstance(experiment, str) else experiment
+    _check(samples, experiment, fold, folds)
+    target = pick_device(device)
+    run_id = run_name(samples, experiment, seed, fold, folds)
+    folder = Path(runs_dir) / run_id
+    if folder.is_dir():
+        return folder
+    temporary = folder.with_name(f".{run_id}.tmp")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with run_lock(folder.parent, run_id):
+            if not resume:
+                shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(exist_ok=True)
+            chosen = spatial_folds(samples, folds)[fold]
+            work = _Work(samples, experiment, seed, chosen, target, temporary, progress, ceilings)
+            work.run(run_id)
+            os.replace(temporary, folder)
+    except filelock.Timeout:
+        raise RunError(f"{run_id}: another process is training this run: wait for it, or stop it first") from None
+    except OSError as error:
+        raise RunError(
+            f"{temporary}: the run cannot be written ({error.strerror or error}): free the disk, then train with "
+            "--resume"
+        ) from None
+    return folder
+
+
+def run_name(samples: SampleSet, experiment: Experiment, seed: int, fold: int, folds: int) -> str:
+    """Return `<experiment>-s<seed>-f<fold>of<folds>-<8 digits>`; the digits name data, configuration and model code."""
+    recipe = {
+        "experiment": experiment.to_dict(),
+        "samples": samples.meta.fingerprint,
+        "model_version": MODEL_VERSION,
+    }
+    digits = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{experiment.name}-s{seed}-f{fold}of{folds}-{digits}"
+
+
+def input_spec(samples: SampleSet) -> InputSpec:
+    """Return what a network for these samples must take."""
+    meta = samples.meta
+    return InputSpec(
+        chip_px=meta.chip_px,
+        steps=meta.steps,
+        channels=3 * meta.channels,
+        kernel=2 * meta.k + 1,
+        grid=meta.grid,
+        classes=len(meta.classes),
+    )
+
+
+@dataclasses.dataclass
+class _Work:
+    """One training in its temporary folder; `run` does all of it but the last rename."""
+
+    samples: SampleSet
+    experiment: Experiment
+    seed: int
+    fold: Fold
+    device: torch.device
+    folder: Path
+    progress: Progress | None
+    ceilings: Ceilings | None
+
+    def run(self, run_id: str) -> None:
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        # Lightning takes 2 s to import; who only names a run or reads its spec does not wait for it.
+        from fusion.training.fit import fit
+
+        scalers = fit_scalers(self.samples, self.fold.train)
+        with torch.random.fork_rng(), _bar(self.progress, run_id) as told:
+            torch.manual_seed(self.seed)
+            network = build_network(self.experiment.network, input_spec(self.samples))
+            precision = pick_precision(self.device)
+            fitted = fit(
+                network,
+                self.samples,
+                self.experiment.training,
+                self.fold,
+                scalers,
+                seed=self.seed,
+                folder=self.folder,
+                device=self.device,
+                precision=precision,
+                progress=lambda share, text: told(_TRAIN_SHARE * share, text),
+            )
+            told(_TRAIN_SHARE, "measuring")
+            metrics, predictions, predict_s = self._measure(network, scalers, fitted.log_weights, told)
+        pd.DataFrame(fitted.history).to_csv(self.folder / "history.csv", index=False)
+        predictions.to_parquet(self.folder / "predictions.parquet", index=False)
+        _write_json(self.folder / "metrics.json", metrics)
+        card = ModelCard(
+            network=self.experiment.network,
+            spec=input_spec(self.samples),
+            classes=self.samples.meta.classes,
+            scalers=scalers.to_dict(),
+            temperature=metrics["temperature"],
+            log_weights=tuple(fitted.log_weights.tolist()),
+            model_version=MODEL_VERSION,
+            experiment=self.experiment.name,
+        )
+        save_checkpoint(self.folder, network, card)
+        meta, fold = self.samples.meta, self.fold
+        _write_json(
+            self.folder / "run.json",
+            {
+                "id": run_id,
+                "experiment": self.experiment.name,
+                "seed": self.seed,
+                "fold": fold.index,
+                "folds": fold.folds,
+                "fold_kind": fold.kind,
+                "share_kept": fold.share_kept,
+                "counts": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
+                "not_evaluable": list(fold.not_evaluable),
+                "config": self.experiment.to_dict(),
+                "city": meta.city,
+                "provenance": meta.provenance,
+                "city_fingerprint": meta.city_fingerprint,
+                "samples_fingerprint": meta.fingerprint,
+                "model_version": MODEL_VERSION,
+                "versions": {"python": platform.python_version(), **_versions()},
+                "device": str(self.device),
+                "precision": precision,
+                "started": started,
+                "seconds": {"train": round(fitted.seconds, 2), "predict": round(predict_s, 3)},
+                "epochs": len(fitted.history),
+                "best_epoch": fitted.best_epoch,
+                "parameters": parameters_count(network),
+                "shipped": False,
+            },
+        )
+        for name in (RESUME_FILE, BEST_FILE):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _measure(
+        self, network: Network, scalers: Scalers, log_weights: np.ndarray, told: Progress
+    ) -> tuple[dict[str, Any], pd.DataFrame, float]:
+        """Return the metrics, the test fold's predictions, and the seconds that predicting it took."""
+        samples, fold = self.samples, self.fold
+
+        def corrected(rows: np.ndarray) -> np.ndarray:
+            return correct_logits(predict_logits(network, samples, rows, scalers, self.device), log_weights)
+
+        on_validation = corrected(fold.validation)
+        told(0.96, "measuring")
+        began = time.perf_counter()
+        on_test = corrected(fold.test)
+        predict_s = time.perf_counter() - began
+        temperature = fit_temperature(on_validation, samples.labels[fold.validation])
+        truth = samples.labels[fold.test].astype(np.int64)
+        probability = probabilities(on_test, temperature)
+        metrics = {
+            **evaluate(truth, probability, fold.not_evaluable),
+            "ece_before": ece(probabilities(on_test, 1.0), truth),
+            "ece_after": ece(probability, truth),
+            "temperature": float(temperature),
+            "ceilings": self.ceilings(samples.ids[fold.test]) if self.ceilings is not None else None,
+        }
+        return metrics, prediction_table(samples, fold.test, probability), predict_s
+
+
+def _check(samples: SampleSet, experiment: Experiment, fold: int, folds: int) -> None:
+    if not 0 <= fold < folds:
+        raise ConfigError(f"fold {fold} of {folds}: folds count from 0 to {folds - 1}")
+    meta = samples.meta
+    if meta.classes != IDS:
+        raise ConfigError(f"samples of {meta.city} have other classes than this program: extract them again")
+    if (meta.layout, meta.k) != (experiment.layout, experiment.k):
+        raise ConfigError(
+            f"samples of {meta.city} have layout {meta.layout!r} and k {meta.k}, {experiment.name} wants "
+            f"{experiment.layout!r} and {experiment.k}: extract samples with those"
+        )
+
+
+@contextlib.contextmanager
+def _bar(progress: Progress | None, run_id: str) -> Iterator[Progress]:
+    """Yield `progress`, or a bar on stderr (if that is a terminal) where the caller gave none."""
+    if progress is not None:
+        yield progress
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=100, desc=run_id, unit="%", disable=None, leave=False) as bar:
+
+        def told(share: float, text: str) -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(round(100 * share) - bar.n)
+
+        yield told
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
