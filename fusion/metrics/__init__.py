@@ -1,0 +1,1 @@
+"""Scores, calibration and significance of predictions: numpy, scipy, scikit-learn and statsmodels only."""
