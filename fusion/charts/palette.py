@@ -1,0 +1,40 @@
+"""Colours, symbols and words that every figure shares.
+
+Modality colours: Paul Tol's "vibrant" blue and orange and "bright" purple, apart for colour-blind readers and apart
+from the function colours of `fusion.classes`; each modality also has a symbol, so that no chart rests on colour alone.
+"""
+
+from fusion.classes import FUNCTIONS
+
+MODALITIES = ("image", "signal", "fusion")
+COLOURS = {"image": "#0077bb", "signal": "#ee7733", "fusion": "#aa3377"}
+SYMBOLS = {"image": "square", "signal": "diamond", "fusion": "circle"}
+GREY = "#8a8a8a"
+FAINT = "rgba(138,138,138,0.22)"
+
+_MODALITY_WORDS = {
+    "image": {"en": "Image only", "zh": "仅影像"},
+    "signal": {"en": "Signal only", "zh": "仅信令"},
+    "fusion": {"en": "Fusion", "zh": "融合"},
+}
+
+
+def modality_name(modality: str, lang: str) -> str:
+    """Return the word for `image`, `signal` or `fusion` in `en` or `zh`."""
+    return _MODALITY_WORDS[modality][lang]
+
+
+def class_names(lang: str) -> list[str]:
+    """Return the nine functions' names in class order, in `en` or `zh`."""
+    return [function.zh if lang == "zh" else function.en for function in FUNCTIONS]
+
+
+def class_colours() -> list[str]:
+    """Return the nine functions' colours in class order."""
+    return [function.colour for function in FUNCTIONS]
+
+
+def translucent(colour: str, alpha: float) -> str:
+    """Return `#rrggbb` as `rgba(...)` with that opacity."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
