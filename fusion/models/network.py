@@ -1,0 +1,91 @@
+"""A network: one stream or two, and what makes logits of them."""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from fusion.errors import InputError
+from fusion.models.bilstm import BiLSTMStream
+from fusion.models.blocks import Batch, Stream
+from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, InputSpec, NetworkConfig, SignalConfig
+from fusion.models.convlstm import ConvLSTMStream
+from fusion.models.fusion import FUSIONS
+from fusion.models.vision import VisionStream
+
+
+class Network(nn.Module):
+    """Logits of a batch.
+
+    Attributes:
+        config, spec: what it was built from.
+        streams: "vision" and "signal", those that are there.
+        fusion: called with streams and batch.
+    """
+
+    def __init__(self, config: NetworkConfig, spec: InputSpec, streams: dict[str, Stream]) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        self.fusion = FUSIONS[config.fusion](streams, config, spec)
+        self.streams = nn.ModuleDict(streams)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits (B,classes).
+
+        Args:
+            batch: image (B,3,P,P), cube (B,T,3C,K,K), present (B,T,K,K) bool; what no stream reads may be left out.
+
+        Raises:
+            InputError: a tensor that is absent or of another shape than the network was built for.
+        """
+        self._check(batch)
+        return cast(Tensor, self.fusion(self.streams, batch))
+
+    def _check(self, batch: Batch) -> None:
+        spec = self.spec
+        wanted: dict[str, tuple[int, ...]] = {}
+        if "vision" in self.streams:
+            wanted["image"] = (3, spec.chip_px, spec.chip_px)
+        if "signal" in self.streams:
+            wanted["cube"] = (spec.steps, spec.channels, spec.kernel, spec.kernel)
+            wanted["present"] = (spec.steps, spec.kernel, spec.kernel)
+        for name, shape in wanted.items():
+            if name not in batch:
+                raise InputError(f"the batch has no {name}: this network reads {', '.join(wanted)}")
+            found = tuple(batch[name].shape[1:])
+            if found != shape:
+                raise InputError(f"{name} of the batch is (B, {found}), the network was built for (B, {shape})")
+
+
+def build_network(config: NetworkConfig, spec: InputSpec, initial_weights: bool = True) -> Network:
+    """Return a network with initial weights drawn from torch's generator (seed it first).
+
+    Args:
+        config: streams and fusion.
+        spec: what it reads, and the number of classes.
+        initial_weights: False leaves pretrained weights alone, for a checkpoint that brings all weights itself.
+
+    Raises:
+        ConfigError: streams that do not exist or do not fit together, or a fusion layer out of range.
+        InputError: pretrained weights that cannot be read, fetched or used.
+    """
+    streams: dict[str, Stream] = {}
+    if config.vision is not None:
+        streams["vision"] = VisionStream(config.vision, spec, initial_weights)
+    if config.signal is not None:
+        streams["signal"] = _signal_stream(config.signal, spec)
+    return Network(config, spec, streams)
+
+
+def parameters_count(network: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _signal_stream(config: SignalConfig, spec: InputSpec) -> Stream:
+    match config:
+        case BiLSTMConfig():
+            return BiLSTMStream(config, spec)
+        case ConvLSTMConfig():
+            return ConvLSTMStream(config, spec)
+    raise TypeError(f"no stream for {type(config).__name__}")
