@@ -1,0 +1,1 @@
+"""From a city's files to a SampleSet: chips, cubes, blocks."""

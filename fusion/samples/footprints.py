@@ -12,14 +12,17 @@ _SLACK_PX = 1e-6
 
 
 def footprints(
-    position: ArrayLike, chip_m: float, pixel_m: float = 0.0, origin: tuple[float, float] = (0.0, 0.0)
+    position: ArrayLike,
+    chip_m: float,
+    pixel_m: tuple[float, float] = (0.0, 0.0),
+    origin: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.float64]:
     """Return the rectangle that each chip touches, half open.
 
     Args:
         position: (N,2) centres, x and y in metres.
         chip_m: side of the chip on the ground.
-        pixel_m: side of the imagery's pixels; 0 = not known.
+        pixel_m: width and height of the imagery's pixels; 0 = not known.
         origin: x and y of the imagery's upper left corner.
 
     Returns:
@@ -29,10 +32,10 @@ def footprints(
     centre = np.asarray(position, dtype=np.float64).reshape(-1, 2)
     across, down = centre[:, 0] - origin[0], origin[1] - centre[:, 1]
     sides = [across - chip_m / 2, across + chip_m / 2, down - chip_m / 2, down + chip_m / 2]
-    if pixel_m:
-        round_ = (np.floor, np.ceil) * 2
-        slack = (_SLACK_PX, -_SLACK_PX) * 2
-        sides = [f(side / pixel_m + s) for f, side, s in zip(round_, sides, slack, strict=True)]
+    if all(pixel_m):
+        (width, height), slack = pixel_m, _SLACK_PX
+        sides = [side / pixel for side, pixel in zip(sides, (width, width, height, height), strict=True)]
+        sides = [np.floor(side + slack) if at % 2 == 0 else np.ceil(side - slack) for at, side in enumerate(sides)]
     return np.stack(sides, axis=1)
 
 
@@ -44,7 +47,7 @@ class Reach:
         self._neighbours = samples.neighbours
         self._places = len(samples.series)
         boxes = footprints(samples.position, meta.chip_m, meta.pixel_m, meta.origin)
-        left, right = nearby_pairs(samples.position, meta.chip_m + 2 * meta.pixel_m)
+        left, right = nearby_pairs(samples.position, meta.chip_m + 2 * max(meta.pixel_m))
         a, b = boxes[left], boxes[right]
         meet = (
             (np.maximum(a[:, 0], b[:, 0]) < np.minimum(a[:, 1], b[:, 1]))

@@ -18,6 +18,7 @@ P chip pixels a side, K = 2k + 1 cells a side of the neighbourhood.
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -54,8 +55,9 @@ class SampleMeta:
     """What `sampleset.json` holds.
 
     `steps` = T, `channels` = C, `channel_measure` the row of `measures` of each channel, `chip_px` = P, `chip_m` the
-    chip's side on the ground, `k` the radius of the neighbourhood. `pixel_m` and `origin` are the imagery's pixel and
-    upper left corner in metres, so that the pixels under a chip are known exactly; pixel_m = 0 says not known.
+    chip's side on the ground, `k` the radius of the neighbourhood. `pixel_m` (width, height) and `origin` (x, y)
+    are the imagery's pixel and upper left corner in metres, so that the pixels under a chip are known exactly; 0 = not
+    known.
     `fingerprint` is computed when the set is written.
     """
 
@@ -76,7 +78,7 @@ class SampleMeta:
     classes: tuple[str, ...]
     city_fingerprint: str
     channel_names: tuple[str, ...]
-    pixel_m: float = 0.0
+    pixel_m: tuple[float, float] = (0.0, 0.0)
     origin: tuple[float, float] = (0.0, 0.0)
     fingerprint: str = ""
     version: int = VERSION
@@ -149,6 +151,9 @@ class SampleDraft:
 
     def create(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return a writable memory-mapped array of zeros with the dtype that the file must have."""
+        needed, free = _DTYPES[name].itemsize * math.prod(shape), shutil.disk_usage(self.temporary).free
+        if needed > free:  # a mapped file that the disk cannot hold would end the process without a word
+            raise SampleError(f"{name} need {needed >> 20} MiB, {free >> 20} MiB are free: free some disk space")
         array: NDArray[Any] = np.lib.format.open_memmap(
             self.temporary / f"{name}.npy", mode="w+", dtype=_DTYPES[name], shape=shape
         )
