@@ -66,3 +66,35 @@ def round_city(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
 def geometry(tmp_path: Path) -> Callable[..., SampleSet]:
     """Write further cities: geometry(half_x_km, half_y_km, ...)."""
     return lambda *sizes, **changes: write_geometry(tmp_path / "city", *sizes, **changes)
+
+
+def small_meta(**changes: object) -> SampleMeta:
+    """Return the meta of `small_arrays`."""
+    values: dict = {
+        "steps": 2, "channels": 4, "channel_measure": (0, 0, 1, 1), "measures": ("people", "inflow"), "chip_px": 2,
+        "k": 1, "classes": ("a", "b", "c"), "channel_names": ("p1", "p2", "i1", "i2"),
+    }  # fmt: skip
+    return tiny_meta(**{**values, **changes})
+
+
+def small_arrays() -> dict[str, np.ndarray]:
+    """Return six samples over five places; rows 0 and 1 read places 0 to 2 only, place 3 is missing at step 0."""
+    rng = np.random.default_rng(5)
+    neighbours = rng.integers(-1, 5, (6, 3, 3))
+    neighbours[:2] = rng.integers(-1, 3, (2, 3, 3))
+    neighbours[:, 0, 2] = neighbours[:, 2, 0] = -1
+    neighbours[0, 0] = [0, 1, -1]
+    neighbours[1, 1] = [2, 1, 0]
+    neighbours[5, 1, 1] = 3
+    state = rng.choice(3, (5, 2, 4), p=[0.6, 0.2, 0.2])
+    state[3, 0] = 2
+    return {
+        "images": rng.integers(0, 256, (6, 3, 2, 2), dtype=np.uint8),
+        "series": rng.poisson(20.0, (5, 2, 4)).astype(np.float32),
+        "state": state.astype(np.uint8),
+        "neighbours": neighbours.astype(np.int32),
+        "labels": np.array([0, 1, 2, -1, 1, 0], dtype=np.int16),
+        "ids": np.array(list("abcdef"), dtype="<U15"),
+        "groups": np.array([1, 1, 2, 2, 3, 3], dtype=np.int64),
+        "position": np.arange(12, dtype=np.float64).reshape(6, 2) * 1000,
+    }

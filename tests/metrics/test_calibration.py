@@ -1,0 +1,72 @@
+"""Calibration with known answers."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from fusion.errors import SampleError
+from fusion.metrics.calibration import apply_temperature, ece, fit_temperature, reliability
+
+
+def _draw(count: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
+    """Draw logits and labels that follow exactly their softmax."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(count, 4)) * 1.5
+    prob = np.exp(log_softmax(logits, axis=1))
+    return logits, (prob.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_temperature_undoes_a_known_factor(factor: float) -> None:
+    logits, labels = _draw()
+    assert fit_temperature(log_softmax(logits * factor, axis=1), labels) == pytest.approx(factor, rel=0.02)
+
+
+def test_temperature_mends_overconfidence_and_keeps_the_ranking() -> None:
+    logits, labels = _draw()
+    over = log_softmax(logits * 3, axis=1)
+    mended = apply_temperature(over, fit_temperature(over, labels))
+    assert ece(np.exp(over), labels) > 0.1
+    assert ece(mended, labels) < 0.015
+    np.testing.assert_array_equal(mended.argmax(axis=1), over.argmax(axis=1))
+
+
+def test_two_rows_by_hand() -> None:
+    # Log-odds 2 for a; right 3 times of 4, so the best odds are 3 = exp(2 / T).
+    logits = np.tile([[2.0, 0.0]], (4, 1))
+    assert fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(2 / np.log(3), rel=1e-4)
+
+
+def test_temperature_stays_in_its_range() -> None:
+    assert fit_temperature([[1.0, 0.0]] * 3, [0, 0, 0]) == pytest.approx(0.05, rel=1e-3)
+    assert fit_temperature([[1.0, 0.0]] * 3, [1, 1, 1]) == pytest.approx(20, rel=1e-3)
+
+
+def test_reliability_by_hand() -> None:
+    prob = [[0.55, 0.45], [0.6, 0.4], [0.95, 0.05], [0.1, 0.9], [0.0, 1.0]]
+    table = reliability(prob, [0, 1, 0, 1, 0], bins=5)
+    np.testing.assert_allclose(table["high"], [0.2, 0.4, 0.6, 0.8, 1.0])
+    np.testing.assert_array_equal(table["count"], [0, 0, 2, 0, 3])
+    np.testing.assert_allclose(table["confidence"], [np.nan, np.nan, 0.575, np.nan, 0.95])
+    np.testing.assert_allclose(table["accuracy"], [np.nan, np.nan, 0.5, np.nan, 2 / 3])
+    assert ece(prob, [0, 1, 0, 1, 0], bins=5) == pytest.approx((2 * 0.075 + 3 * (0.95 - 2 / 3)) / 5)
+
+
+def test_perfect_calibration_has_no_error() -> None:
+    prob = np.tile([[0.75, 0.25]], (8, 1))
+    assert ece(prob, [0, 0, 0, 1] * 2) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "labels"), [(np.zeros((0, 2)), []), (np.zeros((2, 2)), [0]), ([[-np.inf, 0.0]], [0])]
+)
+def test_bad_input_raises(log_prob: np.ndarray, labels: list[int]) -> None:
+    with pytest.raises(SampleError):
+        fit_temperature(log_prob, labels)
+
+
+def test_bad_reliability_input_raises() -> None:
+    with pytest.raises(SampleError, match="needed"):
+        reliability(np.zeros((2, 2)), [0])
+    with pytest.raises(SampleError, match="above 0"):
+        apply_temperature([[0.0, 1.0]], 0.0)
