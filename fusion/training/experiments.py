@@ -26,7 +26,7 @@ class TrainingConfig:
         patience: stop after so many epochs without a better validation macro-F1.
         turn_chips: turn and mirror chips.
         light_jitter: deviation of a chip's random gain and offset, in deviations of the image.
-        series_noise, series_shift: deviation of the noise on each value, and of one shift a sample, in scaled log units.
+        series_noise, series_shift: deviation of the noise on each value and of one shift a sample, scaled log units.
         mixup: parameter of the Beta distribution; 0 off.
         modality_dropout: probability that a sample loses its chip or its cube; 0 off.
     """
@@ -77,7 +77,8 @@ class Experiment:
 
     Attributes:
         name: the row's name, lower case.
-        description: what it is, its command and its expected score.
+        what: what it is, in a sentence.
+        expected: overall accuracy on the demo city's three folds, as the reference runs found it.
         network, training: the two configurations.
         layout: layout of time of its samples, "days" or "hours".
         k: radius of its samples' neighbourhood, cells.
@@ -85,12 +86,23 @@ class Experiment:
     """
 
     name: str
-    description: str
+    what: str
+    expected: str
     network: NetworkConfig
     training: TrainingConfig
     layout: str = "days"
     k: int = 2
     partners: tuple[str, str] | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that trains its first fold as the reference runs do."""
+        return f"python -m fusion train {self.name} --city zhengzhou-demo --fold 0 --folds 3"
+
+    @property
+    def description(self) -> str:
+        """What it is, the command and the score to expect."""
+        return f"{self.what} `{self.command}`; expected accuracy on the demo city: {self.expected}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run depends on as nested plain values: the name and words are left out."""
@@ -111,24 +123,28 @@ _ROWS = (
     Experiment(
         "vit",
         "A ViT of 4 blocks of 192 on the chip alone, from scratch.",
+        "not measured yet",
         NetworkConfig(vision=_VIT),
         TrainingConfig(),
     ),
     Experiment(
         "bilstm",
         "Two bidirectional LSTM layers on the cell's own series alone.",
+        "not measured yet",
         NetworkConfig(signal=_BILSTM),
         TrainingConfig(),
     ),
     Experiment(
         "convlstm",
         "Two ConvLSTM layers on the series of the cell and its neighbours alone.",
+        "not measured yet",
         NetworkConfig(signal=_CONVLSTM),
         TrainingConfig(),
     ),
     Experiment(
         "vit+bilstm-late",
         "The user's own: ViT and BiLSTM, concatenated before the head (reported by the user, own data set: 53.3 %).",
+        "not measured yet",
         NetworkConfig(vision=_VIT, signal=_BILSTM, fusion="late"),
         TrainingConfig(),
         partners=("vit", "bilstm"),
@@ -136,6 +152,7 @@ _ROWS = (
     Experiment(
         "vit+convlstm-late",
         "The user's plan without pretraining: ViT and ConvLSTM, concatenated before the head.",
+        "not measured yet",
         NetworkConfig(vision=_VIT, signal=_CONVLSTM, fusion="late"),
         TrainingConfig(),
         partners=("vit", "convlstm"),
@@ -144,6 +161,7 @@ _ROWS = (
         "vit+convlstm-bottleneck",
         "ViT and transformer blocks on ConvLSTM's hourly tokens, joined from level 2 on by four bottleneck tokens "
         "(MBT, Nagrani et al. 2021).",
+        "not measured yet",
         NetworkConfig(vision=_VIT, signal=_TOKENS, fusion="bottleneck", fusion_layer=2, bottlenecks=4),
         TrainingConfig(),
         partners=("vit", "convlstm"),

@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import logging
-import pickle
 import signal
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -69,45 +69,61 @@ def fit(
     log_weights = class_log_weights(labels, len(samples.meta.classes), config.class_balanced)
     keeper = Keeper(folder, training, seed, config.patience, progress)
     task = Task(network, config, log_weights, total_steps=config.epochs * len(training))
-    trainer = Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=config.epochs,
-        gradient_clip_val=config.clip,
-        callbacks=[keeper],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
-    resume = folder / RESUME_FILE
-    _train(trainer, task, training, validation, resume if resume.exists() else None)
+    resume = _check_resume(folder / RESUME_FILE)
+    with _quiet():
+        trainer = Trainer(
+            accelerator="gpu" if device.type == "cuda" else device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=precision,  # type: ignore[arg-type]
+            max_epochs=config.epochs,
+            gradient_clip_val=config.clip,
+            callbacks=[keeper],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        _train(trainer, task, training, validation, resume)
     load_weights(folder / BEST_FILE, network)
     return Fitted(log_weights.numpy(), keeper.history, keeper.best_epoch)
 
 
 def _train(trainer: Trainer, task: Task, training: Batches, validation: Batches, resume: Path | None) -> None:
-    """Run Lightning's loop, quietly, and undo two of its habits on an interrupt."""
-    quiet = logging.getLogger("lightning.pytorch")
-    level, handler = quiet.level, None
-    quiet.setLevel(logging.ERROR)
-    with contextlib.suppress(ValueError):  # signals can be set in the main thread only; elsewhere none arrive
-        handler = signal.getsignal(signal.SIGINT)
+    """Run Lightning's loop, and undo what it does to an interrupt."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
     except SystemExit:
         # Lightning turns Ctrl-C into exit(1) and leaves further ones ignored; the caller is to hear of it as usual.
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # outside the main thread no handler can be set, and none was changed
             signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-    except (pickle.UnpicklingError, EOFError, KeyError) as error:
-        if resume is None:
-            raise
+
+
+def _check_resume(path: Path) -> Path | None:
+    """Return the resume file where there is one that loads; RunError where it does not."""
+    if not path.exists():
+        return None
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)  # plain tensors and numbers: runs no code of the file
+    except Exception as error:  # noqa: BLE001  torch meets torn bytes with any error at all
         reason = " ".join(str(error).split())[:120]
-        raise RunError(f"{resume}: cannot be read ({reason}): train again without resuming") from None
+        raise RunError(f"{path}: cannot be read ({reason}): train again without resuming") from None
+    return path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's notices and its quarrels with newer libraries (2.6 with torch 2.13) from the user."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
+            yield
     finally:
-        quiet.setLevel(level)
+        logger.setLevel(level)

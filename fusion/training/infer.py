@@ -43,7 +43,7 @@ def predict_logits(
 
 def correct_logits(logits: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
     """Return logits (R,classes) with the loss weights taken out: they answer for the training fold's own prior."""
-    return logits - np.asarray(log_weights, dtype=np.float64)
+    return logits - np.asarray(log_weights, dtype=np.float64) if len(log_weights) else logits
 
 
 def probabilities(corrected: np.ndarray, temperature: float) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The callback that makes a run safe to kill: best weights, history, resume file, early stopping, progress."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_model, save_model
 from torch import nn
 
 from fusion.errors import RunError
@@ -75,7 +74,7 @@ class Keeper(Callback):
         trainer.should_stop = trainer.should_stop or self._out_of_patience()
         written = self.folder / f"{RESUME_FILE}.new"
         trainer.save_checkpoint(written)
-        os.replace(written, self.folder / RESUME_FILE)
+        written.replace(self.folder / RESUME_FILE)
         if self.progress is not None:
             last = epoch == trainer.max_epochs or trainer.should_stop
             share = 1.0 if last else epoch / (trainer.max_epochs or epoch)
@@ -98,10 +97,10 @@ def save_weights(path: Path, network: nn.Module) -> None:
     """
     written = path.with_suffix(".new")
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, written)
+        save_model(network, str(written))
     except SafetensorError as error:
         raise OSError(str(error)) from None
-    os.replace(written, path)
+    written.replace(path)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -111,7 +110,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
         RunError: the file is absent or torn.
     """
     try:
-        network.load_state_dict(load_file(path))
+        load_model(network, path)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise RunError(
             f"{path}: cannot be read ({' '.join(str(error).split())}): train again without resuming"

@@ -53,7 +53,9 @@ def train_reference(
     outcomes = ablate(samples.folder, trials, runs_dir, device, jobs, progress, ceilings)
     if failed := [outcome for outcome in outcomes if outcome.folder is None]:
         first = failed[0]
-        raise RunError(f"{len(failed)} of {len(outcomes)} reference runs failed, the first {first.trial}: {first.error}")
+        raise RunError(
+            f"{len(failed)} of {len(outcomes)} reference runs failed, the first {first.trial}: {first.error}"
+        )
     shipped = []
     for outcome in outcomes:
         assert outcome.folder is not None

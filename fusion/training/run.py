@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import time
@@ -18,6 +17,7 @@ import filelock
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 
 from fusion.classes import IDS
 from fusion.errors import ConfigError, RunError
@@ -69,7 +69,7 @@ def train_run(
         device: auto, cuda, cuda:N, mps or cpu.
         resume: go on from a killed run's last whole epoch where there is one; else begin anew.
         progress: called with a share from 0 to 1 and a line of text; what it raises ends the training.
-        ceilings: from the ids of the test cells to the known best accuracies by rule, where the city has a known answer.
+        ceilings: from the ids of the test cells to the best possible accuracy by rule, where that is known.
 
     Raises:
         ConfigError: no such experiment, device or fold, or samples of another layout.
@@ -93,14 +93,12 @@ def train_run(
             chosen = spatial_folds(samples, folds)[fold]
             work = _Work(samples, experiment, seed, chosen, target, temporary, progress, ceilings)
             work.run(run_id)
-            os.replace(temporary, folder)
+            temporary.rename(folder)
     except filelock.Timeout:
         raise RunError(f"{run_id}: another process is training this run: wait for it, or stop it first") from None
-    except OSError as error:
-        raise RunError(
-            f"{temporary}: the run cannot be written ({error.strerror or error}): free the disk, then train with "
-            "--resume"
-        ) from None
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RunError(f"{temporary}: cannot be written ({reason}): free the disk, then train with --resume") from None
     return folder
 
 

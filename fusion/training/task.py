@@ -32,6 +32,8 @@ class Task(LightningModule):
         total_steps: optimiser steps in all epochs, for the cosine.
     """
 
+    log_weights: Tensor
+
     def __init__(self, network: nn.Module, training: TrainingConfig, log_weights: Tensor, total_steps: int) -> None:
         super().__init__()
         self.network = network
