@@ -26,7 +26,7 @@ class Parameters:
     filler_share: float = 0.19
     kappa: float = 0.80
     table_noise: float = 0.04
-    affinity: float = 0.30
+    affinity: float = 0.50
     image_nuisance: float = 1.0
     signal_nuisance: float = 1.0
     people: float = 150.0  # typical count of a cell and hour
