@@ -202,6 +202,12 @@ class CityWriter:
             self._names.append(name)
         return self._temporary(name)
 
+    def new_folder(self, name: str) -> Path:
+        """Return a folder for scratch files; it goes when the transaction ends, committed or not."""
+        folder = self._temporary(name)
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def remove(self, name: str) -> None:
         """Let the commit remove the city's file `name`."""
         self._removed.append(name)
@@ -240,7 +246,10 @@ class CityWriter:
     def discard(self) -> None:
         """Remove the temporary files of this transaction and of any that was killed before its commit."""
         for stray in self.path.glob("*.new"):
-            stray.unlink(missing_ok=True)
+            if stray.is_dir():
+                shutil.rmtree(stray, ignore_errors=True)
+            else:
+                stray.unlink(missing_ok=True)
 
     def _temporary(self, name: str) -> Path:
         # The token keeps a reader that still finishes an older commit away from a file that is being written.
@@ -270,7 +279,8 @@ def write_city(path: Path, wait_s: float = 0.0) -> Iterator[CityWriter]:
         try:
             yield writer
         finally:
-            if not writer.committed:
+            # A commit that could not be finished still needs its files; after one that was, only scratch is left.
+            if not (path / COMMIT).is_file():
                 writer.discard()
-                if not existed and not any(path.iterdir()):
-                    path.rmdir()
+            if not writer.committed and not existed and not any(path.iterdir()):
+                path.rmdir()

@@ -1,10 +1,126 @@
-"""What ingest saw: `quality.json`, one report of all parts of a city."""
+"""What ingest saw: `quality.json`, one report of all parts of a city, and `rejects.parquet`, what it did not take.
 
+The counts of rows and what belongs to signaling stand at the top; `imagery` and `functions` are parts of their own.
+"""
+
+import json
+from pathlib import Path
 from typing import Any
 
-from fusion.city import City
+import duckdb
+import numpy as np
+import pandas as pd
+
+from fusion.city import City, CityWriter
+from fusion.errors import CityError
+from fusion.ingest.tables import quote
+
+PARTS = ("imagery", "functions")
+
+REASONS: dict[str, tuple[str, str]] = {
+    "malformed": ("too few or too many fields", "字段数不符"),
+    "bad_time": ("no time that can be read", "时间无法识别"),
+    "ambiguous_time": ("an hour that clocks repeat", "夏令时重复的小时"),
+    "nonexistent_time": ("an hour that clocks skip", "夏令时跳过的小时"),
+    "bad_place": ("no place that can be read", "位置无法识别"),
+    "swapped": ("longitude and latitude are swapped", "经纬度颠倒"),
+    "outside": ("outside the city", "位于城市范围之外"),
+    "unknown_grid_id": ("an id that the grid does not have", "网格中没有的编号"),
+    "coarse_cell": ("an H3 cell coarser than the city's", "H3 单元比城市的更粗"),
+    "bad_value": ("a count that is no number", "数值不是数字"),
+    "negative": ("a negative count", "数值为负"),
+    "duplicate": ("repeats an earlier row", "与前面的行重复"),
+    "conflict": ("contradicts an earlier row of that place and hour", "与同一位置同一时间的行矛盾"),
+    "unmapped": ("a class that the mapping does not have", "映射中没有的类别"),
+    "bad_geometry": ("a polygon that cannot be mended", "无法修复的多边形"),
+}
+_EMPTY = {"rows_read": 0, "rows_taken": 0, "rows_rejected": 0, "rejected_by_reason": {}, "files": [], "warnings": []}
 
 
 def load_quality(city: City) -> dict[str, Any]:
-    """Return the quality report of a city; the counts of rows are there, and 0, even before any signaling came."""
-    raise NotImplementedError
+    """Return the quality report of a city; the counts of rows are there, and 0, even before any signaling came.
+
+    Raises:
+        CityError: the report is torn.
+    """
+    return _EMPTY | _read(city.quality)
+
+
+def load_rejects(city: City) -> pd.DataFrame:
+    """Return what ingest did not take: columns `part`, `file`, `row`, `reason`, `text`.
+
+    Raises:
+        CityError: the table is torn.
+    """
+    if not city.rejects.is_file():
+        empty = pd.DataFrame(columns=["part", "file", "row", "reason", "text"], dtype="str")
+        return empty.astype({"row": "int64"})
+    with duckdb.connect() as connection:
+        try:
+            return connection.read_parquet(str(city.rejects)).to_arrow_table().to_pandas()
+        except duckdb.Error as error:
+            raise CityError(f"{city.name}: rejects.parquet cannot be read ({error}): ingest the data again") from None
+
+
+def write_quality(writer: CityWriter, part: str, report: dict[str, Any]) -> dict[str, Any]:
+    """Merge one part's report with what is known of the others, and write it in the open transaction.
+
+    Args:
+        writer: the transaction.
+        part: `signaling`, whose keys stand at the top, or one of `PARTS`.
+        report: what that ingest saw.
+
+    Returns:
+        The merged report.
+    """
+    old = _read(writer.path / "quality.json")
+    extents = old.get("extents", {}) | report.pop("extents", {})
+    if part == "signaling":
+        merged = _EMPTY | report | {name: old[name] for name in PARTS if name in old}
+    else:
+        merged = _EMPTY | old | {part: report}
+    merged = plain({**merged, "extents": extents})
+    writer.new("quality.json").write_text(json.dumps(merged, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return merged
+
+
+def write_rejects(
+    writer: CityWriter, part: str, rejects: duckdb.DuckDBPyRelation, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Write one part's rejects, beside those of the other parts, in the open transaction.
+
+    Args:
+        writer: the transaction.
+        part: `signaling` or one of `PARTS`.
+        rejects: columns `file`, `row`, `reason`, `text`.
+        connection: the one that `rejects` belongs to.
+    """
+    rejects.create_view("new_rejects", replace=True)
+    query = f"SELECT {quote(part)} AS part, file, row::BIGINT AS row, reason, text FROM new_rejects"
+    old = writer.path / "rejects.parquet"
+    if old.is_file():
+        others = f"read_parquet({quote(str(old))}) WHERE part <> {quote(part)}"
+        query += f" UNION ALL SELECT part, file, row, reason, text FROM {others}"
+    target = quote(str(writer.new("rejects.parquet")))
+    connection.execute(
+        f"COPY ({query} ORDER BY part, file, row) TO {target} (FORMAT parquet, COMPRESSION zstd)"
+    ).fetchall()
+
+
+def plain(value: Any) -> Any:
+    """Return a report with Python's own numbers only, as JSON needs."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CityError(f"{path.parent.name}/quality.json cannot be read ({error}): ingest the data again") from None
+    return dict(report)

@@ -1,14 +1,41 @@
 """Signaling exports into a city: one DuckDB scan, H3 on the distinct places only, one commit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from fusion.city import CityInfo, CityWriter, write_city
+from fusion.errors import InputError
+from fusion.geo.grid import Bounds, boundaries, check_resolution
+from fusion.ingest.columns import Roles, find_roles
+from fusion.ingest.frame import (
+    DEFAULT_RESOLUTION,
+    add_source,
+    check_overlap,
+    clear_lines,
+    imagery_extent,
+    new_info,
+    provenance,
+)
 from fusion.ingest.options import SignalingOptions
+from fusion.ingest.places import Places, places_at_points, places_of_cells, places_of_grid
+from fusion.ingest.presets import Preset, preset
+from fusion.ingest.quality import REASONS, write_quality, write_rejects
+from fusion.ingest.scan import Scan, connect
+from fusion.ingest.tables import open_table
+from fusion.ingest.times import check_timezone, hours_of, join_date_and_hour
 
 __all__ = ["SignalingOptions", "ingest_signaling"]
 
 Progress = Callable[[float, str], None]
+
+_HOUR_US = 3_600_000_000
+_LISTED_HOURS = 1000
 
 
 def ingest_signaling(
@@ -16,11 +43,230 @@ def ingest_signaling(
 ) -> dict[str, Any]:
     """Replace a city's activity by what these exports hold; make the city if there is none.
 
+    Args:
+        files: CSV, TSV or text (also .gz), or Parquet.
+        city_path: the city's folder.
+        options: how to read them.
+        progress: is told the share done, 0 to 1, and what is being done.
+
     Returns:
         The quality report (docs/data-formats.md), as written to `quality.json`.
 
     Raises:
         InputError: a file, a column or an option cannot be used, or no row remains; the city stays as it was.
+        CityError: the city cannot be written, for instance on a full disk; it stays as it was.
         CityLockedError: another writer holds the city.
     """
-    raise NotImplementedError
+    options = options or SignalingOptions()
+    tell = progress or (lambda share, text: None)
+    if not files:
+        raise InputError("no file was named: give at least one export")
+    chosen = preset(options.preset)
+    if options.timezone:
+        check_timezone(options.timezone)
+    if options.resolution is not None:
+        check_resolution(options.resolution)
+    with write_city(city_path) as writer, clear_lines(city_path.name):
+        scratch = writer.new_folder("signaling")
+        tell(0.0, "looking at the files")
+        tables = [open_table(Path(file), chosen, scratch) for file in files]
+        roles = [find_roles(table, chosen, options) for table in tables]
+        _check_alike([table.name for table in tables], roles)
+        with connect(scratch) as connection:
+            scan = Scan(connection, tables, roles, chosen.sums_rows)
+            return _take(scan, writer, chosen, options, tell)
+
+
+def _take(scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOptions, tell: Progress) -> dict[str, Any]:
+    info = writer.info
+    timezone = options.timezone or (info.timezone if info else chosen.timezone)
+    resolution = _resolution(writer, info, options)
+    tell(0.05, "reading")
+    scan.group()
+    tell(0.6, "indexing places")
+    where, whens = scan.distinct_places(), scan.distinct_times()
+    places = _index_places(where, scan.roles[0], writer, chosen, options, resolution)
+    times, hour_us = _index_times(whens, timezone)
+    indexed = where.drop(columns="rows").assign(cell=places.cell, why=_reasons(places.reason))
+    scan.index(indexed, times)
+    tell(0.65, "judging rows")
+    scan.judge()
+    rejected = _by_reason(scan)
+    counts = scan.row_counts()
+    _check_remains(writer, counts, rejected, where, scan)
+    if (writer.path / "imagery.tif").is_file():
+        check_overlap("signaling", _extent(places), "imagery", imagery_extent(writer.path / "imagery.tif"))
+    tell(0.75, "writing")
+    measures = scan.roles[0].measures
+    numbers = scan.write(writer.new("activity.parquet"), measures)
+    write_rejects(writer, "signaling", scan.rejects(), scan.connection)
+    hours = (numbers["last_us"] - numbers["first_us"]) // _HOUR_US + 1
+    extent = _extent(places)
+    bounds = info.bounds if info and _is_framed(writer) else extent
+    base = info or new_info(writer.path.name, bounds, resolution, timezone)
+    names = [table.name for table in scan.tables]
+    described = replace(
+        base,
+        bounds=bounds,
+        resolution=resolution,
+        timezone=timezone,
+        provenance=provenance(writer, "activity.parquet"),
+        first_hour=_iso(numbers["first_us"]),
+        hours=hours,
+        measures=measures,
+        sources=add_source(base, "signaling", names),
+    )
+    missing = _missing_hours(hour_us, numbers["first_us"], hours)
+    report = {
+        "rows_read": counts["rows_read"],
+        "rows_taken": counts["rows_taken"],
+        "rows_rejected": sum(rejected.values()),
+        "rejected_by_reason": rejected,
+        "files": names,
+        "preset": chosen.id,
+        "datum": options.datum or "wgs84",
+        "timezone": timezone,
+        "resolution": resolution,
+        "min_count": measures[0].min_count,
+        "columns": {"place": scan.roles[0].place, "time": scan.roles[0].time, "values": scan.roles[0].values},
+        "measures": [measure.id for measure in measures],
+        "first_hour": described.first_hour,
+        "hours": hours,
+        "missing_hours": len(missing),
+        "missing_hours_listed": missing[:_LISTED_HOURS],
+        "cells": numbers["cells"],
+        "share_suppressed": numbers["suppressed"] / max(numbers["suppressed"] + numbers["valid"], 1),
+        "extents": {"signaling": extent},
+        "warnings": _warnings(rejected, counts["rows_read"], hours, numbers["hours_with_rows"]),
+    }
+    report = write_quality(writer, "signaling", report)
+    tell(0.9, "committing")
+    writer.commit(described)
+    tell(1.0, "done")
+    return report
+
+
+def _check_alike(names: list[str], roles: list[Roles]) -> None:
+    for name, own in zip(names[1:], roles[1:], strict=True):
+        if (own.kind, own.measures, len(own.time)) != (roles[0].kind, roles[0].measures, len(roles[0].time)):
+            raise InputError(f"{name} has other columns than {names[0]}: ingest files of one kind at a time")
+
+
+def _resolution(writer: CityWriter, info: CityInfo | None, options: SignalingOptions) -> int:
+    if info is None:
+        return DEFAULT_RESOLUTION if options.resolution is None else options.resolution
+    resolution = info.resolution if options.resolution is None else options.resolution
+    if resolution != info.resolution and (writer.path / "functions.parquet").is_file():
+        raise InputError(
+            f"--resolution {resolution}: city {info.name} has functions on resolution {info.resolution}: "
+            "use that one, or another city"
+        )
+    return resolution
+
+
+def _is_framed(writer: CityWriter) -> bool:
+    # A city whose only data is the activity being replaced takes its bounds anew: the old datum may have been wrong.
+    return any((writer.path / name).is_file() for name in ("imagery.tif", "functions.parquet"))
+
+
+def _index_places(
+    where: pd.DataFrame,
+    roles: Roles,
+    writer: CityWriter,
+    chosen: Preset,
+    options: SignalingOptions,
+    resolution: int,
+) -> Places:
+    frame = writer.info.bounds if writer.info and _is_framed(writer) else None
+    datum = options.datum or "wgs84"
+    rows = where["rows"].to_numpy(dtype=np.int64)
+    if roles.kind == "point":
+        lon, lat = where["p0"].to_numpy(dtype=float), where["p1"].to_numpy(dtype=float)
+        return places_at_points(lon, lat, rows, datum, resolution, frame)
+    if roles.kind == "h3":
+        return places_of_cells(where["p0"], datum, resolution, frame, rows)
+    if options.grid is None:
+        raise InputError("grid ids need the grid's GeoJSON: give it with --grid")
+    default = chosen.grid_property or roles.place[0]
+    return places_of_grid(where["p0"], Path(options.grid), options.grid_property, default, datum, resolution, frame)
+
+
+def _index_times(whens: pd.DataFrame, timezone: str) -> tuple[pd.DataFrame, np.ndarray]:
+    texts = whens["t0"] if "t1" not in whens else join_date_and_hour(whens["t0"], whens["t1"])
+    hour_us, reason = hours_of(texts, timezone)
+    good = np.array([why is None for why in reason], dtype=bool)
+    return whens.assign(hour=hour_us, why=_reasons(reason)), np.unique(hour_us[good])
+
+
+def _reasons(reason: np.ndarray) -> pd.Series:
+    return pd.Series(reason, dtype="string")
+
+
+def _by_reason(scan: Scan) -> dict[str, int]:
+    found = scan.rejects().aggregate("reason, count(*) AS rows", "reason").to_arrow_table().to_pandas()
+    counts = dict(zip(found["reason"], found["rows"], strict=True))
+    return {reason: int(counts[reason]) for reason in REASONS if reason in counts}
+
+
+def _check_remains(
+    writer: CityWriter, counts: dict[str, int], rejected: dict[str, int], where: pd.DataFrame, scan: Scan
+) -> None:
+    """Refuse an export of which nothing, or next to nothing, could be taken."""
+    name = scan.tables[0].name if len(scan.tables) == 1 else f"{len(scan.tables)} files"
+    if not counts["rows_read"]:
+        raise InputError(f"{name} has no rows: export it again")
+    swapped = rejected.get("swapped", 0)
+    if swapped > counts["rows_taken"]:
+        columns = " and ".join(scan.roles[0].place)
+        raise InputError(
+            f"{name}: longitude and latitude look swapped in {swapped} of {counts['rows_read']} rows: "
+            f"exchange {columns} with --lon and --lat"
+        )
+    if counts["rows_taken"]:
+        return
+    listed = ", ".join(f"{count} {REASONS[reason][0]}" for reason, count in rejected.items())
+    first = scan.rejects().limit(1).to_arrow_table().to_pylist()[0]
+    if rejected.get("outside", 0) * 2 > counts["rows_read"] and writer.info and "p1" in where:
+        west, east = where["p0"].min(), where["p0"].max()
+        south, north = where["p1"].min(), where["p1"].max()
+        check_overlap("signaling", (west, south, east, north), f"city {writer.path.name}", writer.info.bounds)
+    raise InputError(
+        f"{name}: none of {counts['rows_read']} rows could be taken ({listed}); the first is row {first['row']}, "
+        f"{first['text'][:80]!r}: check the columns, the datum and the city"
+    )
+
+
+def _extent(places: Places) -> Bounds:
+    """The box around the cells and the places in them."""
+    cells = np.unique(places.cell[places.cell != 0])
+    corners = np.array([corner for ring in boundaries(cells) for corner in ring])
+    west, south, east, north = places.extent()
+    return (
+        min(west, float(corners[:, 0].min())),
+        min(south, float(corners[:, 1].min())),
+        max(east, float(corners[:, 0].max())),
+        max(north, float(corners[:, 1].max())),
+    )
+
+
+def _missing_hours(hour_us: np.ndarray, first_us: int, hours: int) -> list[str]:
+    span = first_us + np.arange(hours, dtype=np.int64) * _HOUR_US
+    return [_iso(int(hour)) for hour in np.setdiff1d(span, hour_us)]
+
+
+def _iso(hour_us: int) -> str:
+    return datetime.fromtimestamp(hour_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _warnings(rejected: dict[str, int], rows: int, hours: int, hours_with_rows: int) -> list[str]:
+    found = []
+    if rejected.get("outside", 0) * 20 > rows:
+        found.append(f"{rejected['outside']} of {rows} rows lie outside the city: check the datum and the city")
+    if rejected.get("conflict", 0) * 20 > rows:
+        found.append(
+            f"{rejected['conflict']} of {rows} rows contradict an earlier row of their place and time: "
+            "if the export has a line a group of people, sum the groups first"
+        )
+    if hours > 2 * hours_with_rows:
+        found.append(f"only {hours_with_rows} of {hours} hours have rows: check the times")
+    return found

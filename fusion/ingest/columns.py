@@ -1,0 +1,153 @@
+"""Which column of an export is the time, which the place, which a count."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fusion.city import Measure
+from fusion.errors import InputError
+from fusion.ingest import presets
+from fusion.ingest.options import SignalingOptions
+from fusion.ingest.presets import Preset, find_header, measure_for
+from fusion.ingest.tables import Table
+from fusion.ingest.times import EXAMPLES, hours_of, is_date_only, is_hour_of_day, join_date_and_hour
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of one file: `place` is (lon, lat) or one column of `kind` h3 or grid; `time` one or (date, hour)."""
+
+    kind: str
+    place: tuple[str, ...]
+    time: tuple[str, ...]
+    values: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+
+def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles:
+    """Find each role by option, by preset or by header.
+
+    Raises:
+        InputError: a role has no column, or its column holds something else; the file's columns are named.
+    """
+    kind, place = _place(table, preset, options)
+    time = _time(table, preset, options)
+    values, measures = _values(table, preset, options)
+    used = (*place, *time, *values)
+    for column in used:
+        if used.count(column) > 1:
+            raise InputError(f"{table.name}: column {column!r} is named twice: give each role a column of its own")
+    return Roles(kind, place, time, values, measures)
+
+
+def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str, tuple[str, ...]]:
+    asked = [
+        name
+        for name, given in (
+            ("--lon/--lat", options.lon or options.lat),
+            ("--h3", options.h3),
+            ("--grid-id", options.grid_id),
+        )
+        if given
+    ]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} both say where the rows are: give one of them")
+    if options.lon or options.lat:
+        if not (options.lon and options.lat):
+            raise InputError("--lon and --lat go together: name both columns")
+        return "point", (_column(table, options.lon, "--lon"), _column(table, options.lat, "--lat"))
+    if options.h3:
+        return "h3", (_column(table, options.h3, "--h3"),)
+    grid_id = options.grid_id or preset.grid_id
+    if grid_id:
+        return "grid", (_grid(table, grid_id, options),)
+    lon, lat = find_header(table.columns, presets.LON_HEADERS), find_header(table.columns, presets.LAT_HEADERS)
+    if options.grid is None and lon and lat:
+        return "point", (lon, lat)
+    cell = find_header(table.columns, presets.H3_HEADERS)
+    if options.grid is None and cell:
+        return "h3", (cell,)
+    found = find_header(table.columns, presets.GRID_HEADERS)
+    if found:
+        return "grid", (_grid(table, found, options),)
+    raise _missing(table, "the place", "--lon and --lat, --h3, or --grid-id with --grid")
+
+
+def _grid(table: Table, name: str, options: SignalingOptions) -> str:
+    column = _column(table, name, "--grid-id")
+    if options.grid is None:
+        raise InputError(f"{table.name}: column {column!r} holds grid ids: give the grid's GeoJSON with --grid")
+    return column
+
+
+def _time(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str, ...]:
+    if options.time and options.time not in table.columns and "+" in options.time:
+        names = tuple(_column(table, name.strip(), "--time") for name in options.time.split("+", 1))
+    elif options.time or preset.time:
+        names = (_column(table, options.time or preset.time or "", "--time"),)
+    else:
+        names = _known_time(table)
+    texts = sample_times(table, names)
+    if not len(texts):
+        return names
+    _, reason = hours_of(texts, "UTC")
+    if (reason != None).all():  # noqa: E711
+        spelled = "+".join(names)
+        if is_date_only(texts):
+            raise InputError(f"{table.name}: column {spelled!r} holds dates without hours: name the time with --time")
+        raise InputError(
+            f"{table.name}: column {spelled!r} holds {texts.iloc[0]!r}, no time: name the time with --time ({EXAMPLES})"
+        )
+    return names
+
+
+def _known_time(table: Table) -> tuple[str, ...]:
+    time = find_header(table.columns, presets.TIME_HEADERS)
+    date = find_header(table.columns, presets.DATE_HEADERS)
+    hour = find_header(table.columns, presets.HOUR_HEADERS)
+    if time and date and is_hour_of_day(table.sample[time]):
+        return date, time
+    if time:
+        return (time,)
+    if date and hour and is_hour_of_day(table.sample[hour]):
+        return date, hour
+    if hour or date:
+        return (hour or date or "",)
+    raise _missing(table, "the time", "--time")
+
+
+def sample_times(table: Table, names: tuple[str, ...]) -> pd.Series:
+    """Return the times of a file's first rows as texts."""
+    rows = table.sample[list(names)].dropna()
+    if len(names) == 2:
+        return join_date_and_hour(rows[names[0]], rows[names[1]])
+    return rows[names[0]]
+
+
+def _values(table: Table, preset: Preset, options: SignalingOptions) -> tuple[tuple[str, ...], tuple[Measure, ...]]:
+    min_count = preset.min_count if options.min_count is None else options.min_count
+    if min_count < 0:
+        raise InputError(f"--min-count {min_count} is negative: use 0 for none or a count such as 15")
+    if options.values or preset.values:
+        columns = tuple(_column(table, name, "--value") for name in options.values or preset.values)
+    else:
+        found = (find_header(table.columns, aliases) for aliases in presets.VALUE_HEADERS.values())
+        columns = tuple(column for column in found if column)
+    if not columns:
+        raise _missing(table, "the count", "--value")
+    measures: list[Measure] = []
+    for column in columns:
+        measures.append(measure_for(column, min_count, tuple(measure.id for measure in measures)))
+    return columns, tuple(measures)
+
+
+def _column(table: Table, name: str, option: str) -> str:
+    if name in table.columns:
+        return name
+    raise InputError(f"{table.name}: no column {name!r}: it has {', '.join(table.columns)}; name one with {option}")
+
+
+def _missing(table: Table, role: str, option: str) -> InputError:
+    return InputError(
+        f"{table.name}: no column is known to hold {role}: it has {', '.join(table.columns)}; name one with {option}"
+    )
