@@ -30,6 +30,7 @@ def train(
 
     Example: python -m fusion train vit+convlstm-bottleneck --city zhengzhou-demo --fold 0 --folds 3
     """
+    from fusion.serving.ceilings import known_ceilings
     from fusion.training.experiments import experiment_named
     from fusion.training.run import train_run
 
@@ -55,6 +56,7 @@ def ablate(
 
     Example: python -m fusion ablate vit bilstm vit+bilstm-late --city zhengzhou-demo --seeds 1 --folds 3
     """
+    from fusion.serving.ceilings import known_ceilings
     from fusion.training.ablate import ablate as run_trials
     from fusion.training.ablate import plan
 
@@ -75,6 +77,7 @@ def reference(city: CityName = DEMO, device: Device = "cpu") -> None:
 
     Example: python -m fusion reference
     """
+    from fusion.serving.ceilings import known_ceilings
     from fusion.training.experiments import experiment_named
     from fusion.training.reference import REFERENCE, train_reference
 
