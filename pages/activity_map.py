@@ -1,9 +1,20 @@
-"""Activity map 信令活动: counts by cell and hour above the imagery."""
+"""Activity map 信令活动: counts by cell and hour above the imagery, and the week of one cell."""
 
+import math
+
+import pandas as pd
 import streamlit as st
 
-from pages.ui import components
-from pages.ui.language import t
+from fusion import store
+from fusion.charts import maps
+from fusion.charts.hourly import profile_figure, totals_figure
+from fusion.city import City
+from fusion.geo import grid
+from fusion.serving import addresses
+from pages.ui import caches, cell_card, components, hours, legend, state
+from pages.ui.language import current, pick, t
+
+_MAP_HEIGHT_PX = 560
 
 
 def render() -> None:
@@ -13,6 +24,150 @@ def render() -> None:
     if city is None:
         return
     components.synthetic_banner(city)
+    if not city.has_activity:
+        _without_activity(city)
+        return
+    measure, view, resolution, opacity = _controls(city)
+    if not city.has_imagery:
+        st.caption(
+            t("This city has no imagery, so the map is plain: bring some in with `python -m fusion ingest imagery`.")
+        )
+    # The clock of the fragment is set when the page runs as a whole: a change of play or speed asks for that.
+    interval = hours.interval_s(city)
+    st.fragment(_moving, run_every=interval)(city, measure, view, resolution, opacity, interval)
+
+
+def _controls(city: City) -> tuple[str, str, int, float]:
+    """Show what to draw; return measure, view, resolution and opacity."""
+    own = city.info.resolution
+    measures = {measure.id: pick(measure.en, measure.zh) for measure in city.info.measures}
+    views = {"value": t("Count"), "usual": t("Against the usual hour")}
+    rolls = {resolution: _cell_size(city, resolution) for resolution in range(own, max(own - 3, -1), -1)}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        measure = st.selectbox(
+            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=220
+        )
+        view = _one_of(t("Show"), views, "keep_view", "value")
+        roll = _one_of(t("Cell size"), rolls, f"keep_roll_{city.name}", own)
+        if "keep_opacity" not in st.session_state:
+            st.session_state["keep_opacity"] = 75
+        opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity", width=200)
+    return measure, view, roll, opacity / 100
+
+
+def _one_of(label: str, choices: dict, key: str, default: object) -> object:
+    """A row of buttons of which one is always chosen."""
+    if st.session_state.get(key) not in choices:
+        st.session_state[key] = default
+    st.segmented_control(label, list(choices), format_func=choices.__getitem__, key=key, required=True)
+    return st.session_state[key]
+
+
+def _cell_size(city: City, resolution: int) -> str:
+    """Return how far apart the centres of that resolution's cells lie here."""
+    west, south, east, north = city.info.bounds
+    cell = grid.cells_at([(west + east) / 2], [(south + north) / 2], resolution)
+    apart_m = math.sqrt(2 * float(grid.area_m2(cell)[0]) / math.sqrt(3))
+    return f"{apart_m / 1000:.1f} km" if apart_m >= 950 else f"{round(apart_m, -1):.0f} m"
+
+
+def _moving(city: City, measure: str, view: str, resolution: int, opacity: float, interval: float | None) -> None:
+    """Draw everything that follows the hour: run again by itself, or by the clock while playing."""
+    with components.guard():
+        hours.advance(city)
+        hour = hours.hour_bar(city)
+        if flag := hours.flag_of(city, hour):
+            st.caption(f"⚑ {flag}")
+        left, right = st.columns([7, 3], gap="medium")
+        with left:
+            _map(city, hour, measure, view, resolution, opacity)
+            legend.activity_legend(city, caches.scale(city, measure, resolution, view), measure, view)
+        with right:
+            cell_card.show(city, state.cell(), hour, measure)
+        _curves(city, hour, measure)
+    if hours.interval_s(city) != interval:
+        st.rerun()
+    if interval is None:  # an address a step would fill the browser's history
+        state.save()
+
+
+def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: int, opacity: float) -> None:
+    base = st.get_option("server.baseUrlPath")
+    own = None if resolution == city.info.resolution else resolution
+    unit = city.info.measure(measure).unit
+    deck = maps.activity_deck(
+        addresses.activity_address(base, city, hour, measure, own, view),
+        addresses.style_address(base, city),
+        _opening(city),
+        opacity,
+        [state.cell()] if state.cell() is not None else [],
+        f"<b>{{label}}</b> {unit}<br/><span style='opacity:.75'>{{hex}}</span>",
+    )
+    key = f"map_{city.name}_{state.visit()}"
+    st.pydeck_chart(deck, height=_MAP_HEIGHT_PX, key=key, on_select=lambda: _click(key))
+
+
+def _click(key: str) -> None:
+    """Take the clicked cell; a second click on it, or one beside the cells, lets it go."""
+    clicked = st.session_state[key].selection.objects.get(maps.CELLS)
+    state.set_cell(int(clicked[0]["hex"], 16) if clicked else None)
+
+
+def _opening(city: City) -> maps.View:
+    """Return where the map opens: fixed for a visit, since a changed opening moves the reader's view."""
+    key = f"opening_{city.name}_{state.visit()}"
+    if key not in st.session_state:
+        view = maps.view_of_bounds(city.info.bounds)
+        if state.cell() is not None:
+            (lon,), (lat,) = grid.centres([state.cell()])
+            view = maps.View(float(lon), float(lat), max(view.zoom, 13.0))
+        st.session_state[key] = view
+    return st.session_state[key]
+
+
+def _curves(city: City, hour: pd.Timestamp, measure: str) -> None:
+    """Show the week of the chosen cell and of the whole city."""
+    info = city.info
+    unit, lang = info.measure(measure).unit, current()
+    cell = state.cell()
+    if cell is not None:
+        (name,) = grid.to_hex([cell])
+        resolution = grid.resolution_of(cell)
+        profile = caches.profile(city, cell, measure, None if resolution == info.resolution else resolution)
+        st.subheader(t("Cell {cell}, {hours} hours", cell=name, hours=info.hours))
+        st.plotly_chart(
+            profile_figure(profile, unit, info.timezone, info.flagged, lang, hour=hour), key="profile", config=_PLAIN
+        )
+        components.table_under(_named(profile, city), f"{city.name}-{name}-{measure}")
+    totals = caches.totals(city, measure)
+    st.subheader(t("Whole city"))
+    st.plotly_chart(
+        totals_figure(totals, unit, info.timezone, info.flagged, lang, hour=hour), key="totals", config=_PLAIN
+    )
+    components.table_under(_named(totals, city), f"{city.name}-total-{measure}")
+
+
+_PLAIN = {"displayModeBar": False, "scrollZoom": False}
+
+
+def _named(table: pd.DataFrame, city: City) -> pd.DataFrame:
+    """Spell hours in local time and states as words."""
+    result = table.assign(hour=table["hour"].dt.tz_convert(city.info.timezone).dt.strftime("%Y-%m-%d %H:%M"))
+    if "state" in result:
+        words = {store.VALID: "", store.SUPPRESSED: t("suppressed"), store.MISSING: t("missing")}
+        result["state"] = result["state"].map(words)
+    return result
+
+
+def _without_activity(city: City) -> None:
+    components.empty(
+        t("This city has no signaling yet."),
+        t("Bring some in with `python -m fusion ingest signaling FILES --city {city}`.", city=city.name),
+    )
+    if city.has_imagery:
+        base = st.get_option("server.baseUrlPath")
+        deck = maps.activity_deck(None, addresses.style_address(base, city), _opening(city))
+        st.pydeck_chart(deck, height=_MAP_HEIGHT_PX, key=f"map_{city.name}_{state.visit()}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ PAGES = (
 
 def main() -> None:
     """Draw the frame and run the chosen page."""
-    language.choose()
+    asked = state.incoming()
+    language.choose(asked.get(language.LANG))
+    state.keep_alive()
     st.set_page_config(page_title=t("Zhengzhou Fusion"), page_icon=":material/hexagon:", layout="wide")
     shown = [page for page in PAGES if (ROOT / "pages" / f"{page[0]}.py").is_file()]
     page = st.navigation(
@@ -36,8 +38,9 @@ def main() -> None:
         ]
     )
     components.apply_style()
+    state.enter(page.url_path)
     with components.guard():
-        state.restore()
+        state.restore(asked)
     with st.sidebar:
         components.city_switcher()
         language.switcher()

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from rasterio.errors import RasterioError
 from rasterio.warp import transform as warp_points
 from rasterio.windows import Window
 
 from fusion.city import City
 from fusion.errors import CityError, InputError
+from fusion.geo import grid
 from fusion.serving.addresses import Stamp, stamp, tile_template
 
 TILE_PX = 256
@@ -139,6 +140,28 @@ def chip(city: City, lon: float, lat: float, edge_m: float, size_px: int = 256) 
     except RasterioError as error:
         raise _unreadable(city.imagery, error) from None
     return np.moveaxis(picture, 0, -1)
+
+
+def chip_of_cell(city: City, cell: int, edge_m: float, size_px: int = 320) -> NDArray[np.uint8] | None:
+    """Cut the chip around a cell, with the cell's outline drawn on it.
+
+    Args and Raises: as `chip`.
+    """
+    lon, lat = (float(axis[0]) for axis in grid.centres([cell]))
+    picture = chip(city, lon, lat, edge_m, size_px)
+    if picture is None:
+        return None
+    ring = np.array(grid.boundaries([cell])[0])
+    crs = grid.utm_crs(lon, lat)
+    (centre_x,), (centre_y,) = grid.project([lon], [lat], crs)
+    x, y = grid.project(ring[:, 0], ring[:, 1], crs)
+    corners = np.stack([x - centre_x, centre_y - y], axis=1) * (size_px / edge_m) + size_px / 2
+    image = Image.fromarray(picture)
+    pencil = ImageDraw.Draw(image)
+    closed = [tuple(corner) for corner in (*corners.tolist(), corners[0].tolist())]
+    for width, colour in ((5, (255, 255, 255)), (2, (20, 30, 40))):
+        pencil.line(closed, fill=colour, width=width, joint="curve")
+    return np.asarray(image)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

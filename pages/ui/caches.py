@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from fusion import city as cities_on_disk
 from fusion import store
 from fusion.city import City
+from fusion.serving.scale import Scale, scale_of
+from fusion.serving.tiles import chip_of_cell
 
 Stamp = tuple[str, int, int]
 
@@ -83,6 +86,16 @@ def coverage(city: City) -> dict[str, float | int]:
 def cells(city: City, resolution: int | None = None) -> Any:
     """As `fusion.store.cells`: (N,) uint64, the fixed order of every map."""
     return remember(store.cells, _tables(city), city, resolution)
+
+
+def scale(city: City, measure: str, resolution: int | None = None, view: str = "value") -> Scale:
+    """As `fusion.serving.scale.scale_of`: the colours of the activity map, which the server's own route shares."""
+    return scale_of(city, measure, resolution, view)
+
+
+def chip(city: City, cell: int, edge_m: float, size_px: int = 320) -> np.ndarray | None:
+    """As `fusion.serving.tiles.chip`, with the cell's outline: (size_px, size_px, 3) uint8 or None."""
+    return remember(chip_of_cell, (city.imagery,), city, cell, edge_m, size_px)
 
 
 def _tables(city: City) -> tuple[Path, ...]:

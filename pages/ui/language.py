@@ -42,10 +42,9 @@ def current() -> str:
     return st.session_state.get(LANG, "en")
 
 
-def choose() -> None:
-    """Settle the session's language: the address bar's, then the session's, then the browser's."""
-    asked = st.query_params.get(LANG)
-    if asked in LANGUAGES and asked != st.session_state.get("_lang_written"):
+def choose(asked: str | None) -> None:
+    """Settle the session's language: a link's, then the session's, then the browser's."""
+    if asked in LANGUAGES:
         st.session_state[LANG] = asked
     elif LANG not in st.session_state:
         locale = (st.context.locale or "en").lower()
@@ -62,9 +61,9 @@ def switcher() -> None:
         key=_WIDGET,
         on_change=_switch,
         label_visibility="collapsed",
+        required=True,
     )
 
 
 def _switch() -> None:
-    # A second click on the chosen one would leave none chosen: keep the language then.
-    st.session_state[LANG] = st.session_state[_WIDGET] or current()
+    st.session_state[LANG] = st.session_state[_WIDGET]

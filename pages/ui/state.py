@@ -1,10 +1,13 @@
 """What a session has chosen, mirrored in the address bar so that a link opens the same view.
 
-`st.session_state` holds the truth under the keys below; `restore()` runs before a page and takes what a link or the
-back button brought, `save()` runs after it and writes the address bar again, because a click in the navigation drops
-the query parameters.
+`st.session_state` holds the truth under the keys below. `incoming()` and `restore()` run before a page and take what a
+link or the back button brought; `save()` runs after it and writes the address bar again, because a click in the
+navigation drops the query parameters.
+
+Streamlit forgets a widget that a page does not show. One whose key starts with `keep_` is remembered (`keep_alive`).
 """
 
+import time
 from datetime import UTC, datetime
 
 import h3.api.basic_int as h3
@@ -16,6 +19,7 @@ from fusion import store
 from fusion.city import City
 from fusion.errors import InputError
 from fusion.geo import grid
+from fusion.serving.addresses import HOUR_FORMAT
 from pages.ui import caches
 from pages.ui.language import LANG, t
 
@@ -24,36 +28,76 @@ CELL = "cell"  # the one cell whose profile is shown, H3 index as int, or absent
 REGION = "cells"  # the cells to work on (Predict), sorted tuple of ints
 HOUR = "hour"  # start of the hour shown, UTC, pandas Timestamp, or absent
 
+PAGE = "_page"  # url path of the page shown last
+VISIT = "_visit"  # how often a page was entered: part of the keys that must not outlive a visit
+
 _WRITTEN = "_written"  # the query parameters as save() left them
-_HOUR_FORMAT = "%Y-%m-%dT%HZ"
+_REPLACED = "_replaced"  # what they were before, and when that ended
+_ECHO_S = 4.0  # a rerun that the browser sent before it heard of the new parameters still brings the old ones
 _LONGEST_LINK = 60  # tokens of a selection that still make a link one can send
 
 
-def restore() -> None:
-    """Take the address bar's city, cells and hour where they are not this session's own echo.
+def keep_alive() -> None:
+    """Keep the widgets that survive a visit to another page."""
+    for key in list(st.session_state):
+        if str(key).startswith("keep_"):
+            st.session_state[key] = st.session_state[key]
+
+
+def enter(page: str) -> None:
+    """Note which page is shown."""
+    if st.session_state.get(PAGE) != page:
+        st.session_state[PAGE] = page
+        st.session_state[VISIT] = st.session_state.get(VISIT, 0) + 1
+
+
+def visit() -> int:
+    """Return a number that changes whenever another page is entered."""
+    return st.session_state.get(VISIT, 0)
+
+
+def incoming() -> dict[str, str]:
+    """Return what the address bar brings that is not this session's own echo."""
+    here = dict(st.query_params.items())
+    now = time.monotonic()
+    replaced = [(end, old) for end, old in st.session_state.get(_REPLACED, []) if now - end < _ECHO_S]
+    st.session_state[_REPLACED] = replaced
+    if any(old == here for _, old in replaced):
+        return {}
+    written = st.session_state.get(_WRITTEN, {})
+    return {key: value for key, value in here.items() if written.get(key) != value}
+
+
+def restore(asked: dict[str, str]) -> None:
+    """Take a link's city, cells and hour.
+
+    Args:
+        asked: as `incoming()` returned it.
 
     Raises:
-        InputError: the link names a cell or an hour that is not one; the rest of it is taken.
+        InputError: the link names a city, a cell or an hour that is not one; the rest of it is taken.
     """
-    written = st.session_state.get(_WRITTEN, {})
-    asked = {key: value for key, value in st.query_params.items() if written.get(key) != value}
-    names = [city.name for city in caches.cities()]
+    cities = caches.cities()
+    names = [city.name for city in cities]
     problem = None
     if asked.get(CITY) in names:
         set_city(asked[CITY])
     elif CITY in asked:
         problem = InputError(t("This link names the city {name}, which is not here.", name=asked[CITY]))
     if st.session_state.get(CITY) not in names:
-        set_city(names[0] if names else None)
-    try:
-        if asked.get(CELL):
-            set_cell(_unpack(asked[CELL])[0])
-        if asked.get(REGION):
-            set_region(_unpack(asked[REGION]))
-        if asked.get(HOUR):
-            set_hour(_read_hour(asked[HOUR]))
-    except InputError as error:
-        problem = error
+        # Open with a city that has everything to show, if there is one.
+        whole = [city.name for city in cities if city.has_activity and city.has_imagery and city.has_functions]
+        set_city(next(iter(whole + names), None))
+    for key, take in (
+        (CELL, lambda text: set_cell(_unpack(text)[0])),
+        (REGION, lambda text: set_region(_unpack(text))),
+        (HOUR, lambda text: set_hour(_read_hour(text))),
+    ):
+        try:
+            if asked.get(key):
+                take(asked[key])
+        except InputError as error:
+            problem = error
     if problem:
         raise problem
 
@@ -67,12 +111,13 @@ def save() -> None:
     if tokens and tokens.count(".") < _LONGEST_LINK:
         chosen[REGION] = tokens
     if st.session_state.get(HOUR) is not None:
-        chosen[HOUR] = st.session_state[HOUR].strftime(_HOUR_FORMAT)
+        chosen[HOUR] = st.session_state[HOUR].strftime(HOUR_FORMAT)
     wanted = {key: value for key, value in chosen.items() if value}
-    if dict(st.query_params) != wanted:
+    before = dict(st.query_params.items())
+    if before != wanted:
+        st.session_state.setdefault(_REPLACED, []).append((time.monotonic(), before))
         st.query_params.from_dict(wanted)
     st.session_state[_WRITTEN] = wanted
-    st.session_state["_lang_written"] = wanted.get(LANG)
 
 
 def city() -> City | None:
@@ -139,6 +184,6 @@ def _unpack(text: str) -> list[int]:
 
 def _read_hour(text: str) -> pd.Timestamp:
     try:
-        return pd.Timestamp(datetime.strptime(text, _HOUR_FORMAT).replace(tzinfo=UTC))
+        return pd.Timestamp(datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC))
     except ValueError:
         raise InputError(t("This link names the hour {text}; hours look like 2021-07-24T04Z.", text=text)) from None
