@@ -224,6 +224,8 @@ class NetworkConfig:
         if known.get("vision") is not None:
             known["vision"] = VisionConfig(**_known(VisionConfig, known["vision"]))
         if known.get("signal") is not None:
+            if not isinstance(known["signal"], Mapping):
+                raise ConfigError(f"the signal stream is {known['signal']!r}: give a table with its kind and options")
             signal = dict(known["signal"])
             kind = signal.pop("kind", None)
             if kind not in SIGNALS:

@@ -1,0 +1,90 @@
+"""The papers' equations as slow numpy loops, independent of torch's and timm's implementations."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf, expit
+from torch import nn
+
+Array = NDArray[np.float64]
+
+
+def weights(module: nn.Module) -> dict[str, Array]:
+    return {name: value.detach().double().numpy() for name, value in module.state_dict().items()}
+
+
+def layer_norm(x: Array, weight: Array, bias: Array) -> Array:
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + 1e-6) * weight + bias
+
+
+def transformer_block(module: nn.Module, x: Array, heads: int, valid: NDArray[np.bool_] | None = None) -> Array:
+    """x += MHSA(LN x); x += MLP(LN x), a sample, a head and a query at a time. `valid` (B,N): keys that may be read."""
+    w = {name.removeprefix("block."): value for name, value in weights(module).items()}
+    x = x.copy()
+    size, count, width = x.shape
+    part = width // heads
+    for b in range(size):
+        normed = layer_norm(x[b], w["norm1.weight"], w["norm1.bias"])
+        q, k, v = np.split(normed @ w["attn.qkv.weight"].T + w["attn.qkv.bias"], 3, axis=-1)
+        attended = np.zeros((count, width))
+        keys = [n for n in range(count) if valid is None or valid[b, n]]
+        for head in range(heads):
+            own = slice(head * part, (head + 1) * part)
+            for n in range(count):
+                scores = np.exp([q[n, own] @ k[m, own] / np.sqrt(part) for m in keys])
+                attended[n, own] = sum(s * v[m, own] for s, m in zip(scores / scores.sum(), keys, strict=True))
+        x[b] += attended @ w["attn.proj.weight"].T + w["attn.proj.bias"]
+        normed = layer_norm(x[b], w["norm2.weight"], w["norm2.bias"])
+        inner = normed @ w["mlp.fc1.weight"].T + w["mlp.fc1.bias"]
+        inner = inner * 0.5 * (1 + erf(inner / np.sqrt(2)))
+        x[b] += inner @ w["mlp.fc2.weight"].T + w["mlp.fc2.bias"]
+    return x
+
+
+def convolution(x: Array, kernel: Array, allowed: NDArray[np.bool_]) -> Array:
+    """Same padding, one output cell and one tap at a time: x (C,K,K), kernel (O,C,3,3) -> (O,K,K)."""
+    size = x.shape[-1]
+    y = np.zeros((kernel.shape[0], size, size))
+    for i in range(size):
+        for j in range(size):
+            for di in range(3):
+                for dj in range(3):
+                    a, b = i + di - 1, j + dj - 1
+                    if allowed[di, dj] and 0 <= a < size and 0 <= b < size:
+                        y[:, i, j] += kernel[:, :, di, dj] @ x[:, a, b]
+    return y
+
+
+def convlstm(
+    layer: nn.Module, x: Array, present: NDArray[np.bool_], allowed: NDArray[np.bool_], peephole: Array | None
+) -> Array:
+    """Shi et al.'s equations for one sample: x (T,C,K,K), present (T,K,K), peephole (3,H,K,K) -> H (T,H,K,K)."""
+    w = weights(layer)
+    hidden, size = layer.hidden, x.shape[-1]
+    kernels_x, kernels_h, biases = (np.split(w[name], 4) for name in ("weight_x", "weight_h", "bias"))
+    ci, cf, co = np.zeros((3, hidden, size, size)) if peephole is None else peephole
+    h = np.zeros((hidden, size, size))
+    c = np.zeros((hidden, size, size))
+    out = []
+    for t in range(len(x)):
+        i, f, g, o = (
+            convolution(x[t], kx, allowed) + convolution(h, kh, allowed) + b[:, None, None]
+            for kx, kh, b in zip(kernels_x, kernels_h, biases, strict=True)
+        )
+        new = expit(f + cf * c) * c + expit(i + ci * c) * np.tanh(g)
+        output = expit(o + co * new) * np.tanh(new)
+        c, h = np.where(present[t], new, c), np.where(present[t], output, h)
+        out.append(h)
+    return np.stack(out)
+
+
+def lstm_direction(series: Array, w_ih: Array, w_hh: Array, bias: Array) -> Array:
+    """Outputs (T,H) of one LSTM direction over (T,C); torch's order of gates: i, f, g, o."""
+    hidden = w_hh.shape[1]
+    h, c, out = np.zeros(hidden), np.zeros(hidden), []
+    for x in series:
+        i, f, g, o = np.split(w_ih @ x + w_hh @ h + bias, 4)
+        c = expit(f) * c + expit(i) * np.tanh(g)
+        h = expit(o) * np.tanh(c)
+        out.append(h)
+    return np.array(out).reshape(len(series), hidden)
