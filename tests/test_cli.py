@@ -38,7 +38,7 @@ def test_every_command_explains_itself_by_example(command: list[str], capsys: py
     [
         (["nonsense"], "nonsense"),
         (["train"], "experiment"),
-        (["train", "vit", "--fold", "many"], "many"),
+        (["train", "vit", "--fold", "many"], "--fold"),
         (["train", "no-such-experiment"], "vit+convlstm-bottleneck"),
         (["quality", "--city", "atlantis"], "zhengzhou-demo"),
         (["quality", "--city", "../../etc"], "lower-case letters"),
