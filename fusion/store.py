@@ -140,12 +140,27 @@ def totals(city: City, measure: str) -> pd.DataFrame:
     return table.assign(**table[counts].fillna(0).astype("int64"))
 
 
-def value_range(city: City, measure: str, share: float = 0.995) -> float:
-    """Return the value below which that share of the measure's reported values lies: the top of a colour scale."""
-    column = _column(city, measure)
-    found = _ask(f"SELECT quantile_cont({column}, {share}) AS top FROM read_parquet('{_quote(city.activity)}')")
-    top = found["top"].iloc[0]
-    return float(top) if pd.notna(top) and top > 0 else 1.0
+def values(city: City, measure: str, resolution: int | None = None, sample: int = 25) -> np.ndarray:
+    """Return the reported values of evenly spread hours, in any order: what a colour scale is made of.
+
+    Args:
+        measure: of the city's.
+        resolution: roll up to this coarser H3 resolution.
+        sample: how many hours; an odd number meets every hour of the day.
+
+    Raises:
+        InputError: the city has no such measure, or the resolution is finer than its own.
+    """
+    span = hours(city)
+    picked = span[np.unique(np.linspace(0, len(span) - 1, sample).round().astype(int))] if len(span) else span
+    rows = _hour_rows(city, list(picked), measure)
+    rows = rows[rows["state"] == VALID]
+    if resolution in (None, city.info.resolution):
+        return rows["value"].to_numpy(dtype=float)
+    # Each cell's parent once, not once an hour.
+    own, where = np.unique(rows["cell"].to_numpy(dtype=np.uint64), return_inverse=True)
+    rows = rows.assign(cell=_rolled(city, own, resolution)[where])
+    return rows.groupby(["cell", "hour"])["value"].sum().to_numpy(dtype=float)
 
 
 def functions(city: City) -> pd.DataFrame:

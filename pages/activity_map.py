@@ -45,13 +45,13 @@ def _controls(city: City) -> tuple[str, str, int, float]:
     rolls = {resolution: _cell_size(city, resolution) for resolution in range(own, max(own - 3, -1), -1)}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         measure = st.selectbox(
-            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=220
+            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=200
         )
         view = _one_of(t("Show"), views, "keep_view", "value")
         roll = _one_of(t("Cell size"), rolls, f"keep_roll_{city.name}", own)
         if "keep_opacity" not in st.session_state:
             st.session_state["keep_opacity"] = 75
-        opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity", width=200)
+        opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity", width=170)
     return measure, view, roll, opacity / 100
 
 

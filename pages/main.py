@@ -15,6 +15,9 @@ if str(ROOT) not in sys.path:  # the folder of this file is put on the path by S
 from pages.ui import components, language, state  # noqa: E402
 from pages.ui.language import t  # noqa: E402
 
+# A picture of our own: the icon of an emoji or a material symbol would be fetched from an outside host.
+ICON = str(ROOT / "pages" / "ui" / "icon.png")
+
 # File, English title, icon; a page that is not there yet is not shown.
 PAGES = (
     ("overview", "Overview", ":material/home:"),
@@ -29,7 +32,7 @@ def main() -> None:
     asked = state.incoming()
     language.choose(asked.get(language.LANG))
     state.keep_alive()
-    st.set_page_config(page_title=t("Zhengzhou Fusion"), page_icon=":material/hexagon:", layout="wide")
+    st.set_page_config(page_title=t("Zhengzhou Fusion"), page_icon=ICON, layout="wide")
     shown = [page for page in PAGES if (ROOT / "pages" / f"{page[0]}.py").is_file()]
     page = st.navigation(
         [

@@ -27,7 +27,6 @@ MISSING_COLOUR = "#5d6873"
 RATIO_EDGES = (1 / 3, 1 / 2, 4 / 5, 5 / 4, 2.0, 3.0)
 
 _SHARES = (0.15, 0.35, 0.55, 0.75, 0.9, 0.97)  # finer at the top, where the places are that one looks for
-_SAMPLED_HOURS = 25  # odd, so that even steps still meet every hour of the day
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,7 @@ def scale_of(city: City, measure: str, resolution: int | None = None, view: str 
 @lru_cache(maxsize=64)
 def _value_scale(description: Stamp, activity: Stamp, measure: str, resolution: int | None) -> Scale:
     city = open_city(Path(description.path).parent)
-    span = store.hours(city)
-    picked = span[np.unique(np.linspace(0, len(span) - 1, _SAMPLED_HOURS).round().astype(int))]
-    values = np.concatenate(
-        [store.snapshot(city, hour, measure, resolution)["value"].dropna().to_numpy() for hour in picked]
-    )
-    return value_scale(values)
+    return value_scale(store.values(city, measure, resolution))
 
 
 def value_scale(values: NDArray[np.float64]) -> Scale:

@@ -15,8 +15,9 @@ _CITY_WIDGET = "city_choice"
 
 _STYLE = """
 <style>
-  .block-container {padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px;}
-  @media (max-width: 640px) {.block-container {padding-left: 0.9rem; padding-right: 0.9rem;}}
+  .block-container {padding: 2.6rem 2.4rem 3rem; max-width: 1500px;}
+  @media (max-width: 640px) {.block-container {padding: 3rem 0.9rem 2rem;}}
+  h1 {padding: 0 0 0.2rem;}
 </style>
 """
 
@@ -63,13 +64,11 @@ def _switch_city() -> None:
 def synthetic_banner(city: City) -> None:
     """Say above a page's figures that the city is synthetic; nothing for a real one."""
     if city.info.provenance == "synthetic":
-        st.info(
-            t(
-                "Synthetic city: streets and stations are real, people, sites and labels are generated. No figure here "
-                "describes the real Zhengzhou."
-            ),
-            icon=":material/science:",
+        note = t(
+            "Streets and stations lie at their true places; people, sites and labels are generated. "
+            "No figure here describes the real Zhengzhou."
         )
+        st.markdown(f":orange-badge[:material/science: {t('synthetic')}] :gray[{note}]")
 
 
 def synthetic_badge(city: City) -> None:

@@ -66,7 +66,8 @@ def hour_bar(city: City) -> pd.Timestamp:
     hour = state.hour(city)
     row = span.get_loc(hour)
     playing = interval_s(city) is not None
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    buttons, slider = st.columns([2, 5], gap="medium", vertical_alignment="bottom")
+    with buttons, st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(
             t("Pause") if playing else t("Play"),
             icon=":material/pause:" if playing else ":material/play_arrow:",
@@ -100,7 +101,7 @@ def hour_bar(city: City) -> pd.Timestamp:
             required=True,
         )
     st.session_state[_SLIDER] = row
-    st.select_slider(
+    slider.select_slider(
         t("Hour"),
         range(len(span)),
         format_func=lambda index: hour_text(city, span[index]),
