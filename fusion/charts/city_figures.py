@@ -27,7 +27,9 @@ from fusion.store import SUPPRESSED
 FLAG = "#cc3311"
 _WORDS = {
     "cells": {"en": "Labelled cells", "zh": "已标注单元"},
+    "valid": {"en": "valid", "zh": "有效"},
     "suppressed": {"en": "suppressed", "zh": "被抑制"},
+    "missing": {"en": "missing", "zh": "缺失"},
     "true": {"en": "true", "zh": "真实"},
     "no_run": {"en": "no such run", "zh": "无此训练"},
 }
@@ -64,8 +66,47 @@ def class_figure(counts: Mapping[str, int], lang: str = "en") -> go.Figure:
     return figure
 
 
+def states_figure(coverage: Mapping[str, float], lang: str = "en") -> go.Figure:
+    """Draw one bar of the shares of cell-hours that are valid, suppressed and missing.
+
+    Args:
+        coverage: as `fusion.store.coverage`.
+        lang: `en` or `zh`.
+    """
+    figure = go.Figure()
+    for state, colour, pattern in (
+        ("valid", "#4b8f6f", ""),
+        ("suppressed", "#c8b06a", "/"),
+        ("missing", "#c9ced3", "x"),
+    ):
+        share = float(coverage[f"share_{state}"]) * 100
+        figure.add_bar(
+            x=[share],
+            y=[""],
+            orientation="h",
+            name=f"{_word(state, lang)} {share:.1f} %",
+            marker={"color": colour, "pattern": {"shape": pattern, "fgopacity": 0.35}, "line": {"width": 0}},
+            hovertemplate=f"{_word(state, lang)}: <b>%{{x:.1f}} %</b><extra></extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        xaxis={"range": [0, 100], "visible": False, "fixedrange": True},
+        yaxis={"visible": False, "fixedrange": True},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        height=78,
+        bargap=0,
+        margin={"l": 0, "r": 0, "t": 4, "b": 44},
+    )
+    return figure
+
+
 def totals_figure(
-    totals: pd.DataFrame, unit: str, timezone: str, flagged: Sequence[FlaggedDate] = (), lang: str = "en"
+    totals: pd.DataFrame,
+    unit: str,
+    timezone: str,
+    flagged: Sequence[FlaggedDate] = (),
+    lang: str = "en",
+    hour: pd.Timestamp | None = None,
 ) -> go.Figure:
     """Draw the whole city's count by hour, local time; flagged dates are shaded, hours without data are gaps.
 
@@ -75,6 +116,7 @@ def totals_figure(
         timezone: IANA name of the city's time zone.
         flagged: dates to shade.
         lang: `en` or `zh`.
+        hour: an instant to mark with a line, UTC.
     """
     local = _local(totals["hour"], timezone)
     figure = go.Figure()
@@ -89,6 +131,7 @@ def totals_figure(
         hovertemplate="%{x|%m-%d %H:%M}<br><b>%{y:,.0f}</b><extra></extra>",
     )
     _shade(figure, local, flagged, lang)
+    _mark(figure, hour, timezone)
     _hour_axes(figure, local, unit, 260)
     return figure
 
@@ -138,9 +181,7 @@ def profile_figure(
             hovertemplate=f"%{{x|%m-%d %H:%M}}<br>{_word('suppressed', lang)}<extra></extra>",
         )
     _shade(figure, local, flagged, lang)
-    if hour is not None:
-        moment = pd.Timestamp(hour).tz_convert(timezone).tz_localize(None)
-        figure.add_vline(x=moment, line={"color": GREY, "dash": "dot", "width": 1.5})
+    _mark(figure, hour, timezone)
     _hour_axes(figure, local, unit, height)
     figure.update_layout(
         showlegend=bool(hidden.any()),
@@ -226,6 +267,12 @@ def _shade(figure: go.Figure, local: pd.Series, flagged: Sequence[FlaggedDate], 
             },
             annotation_position="top left",
         )
+
+
+def _mark(figure: go.Figure, hour: pd.Timestamp | None, timezone: str) -> None:
+    if hour is not None:
+        moment = pd.Timestamp(hour).tz_convert(timezone).tz_localize(None)
+        figure.add_vline(x=moment, line={"color": GREY, "dash": "dot", "width": 1.5})
 
 
 def _hour_axes(figure: go.Figure, local: pd.Series, unit: str, height: int) -> None:

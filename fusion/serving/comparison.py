@@ -110,14 +110,14 @@ class Comparison:
         """Return the cells that both were tested on, and what the fusion changes.
 
         Returns:
-            Columns id, true, fusion, unimodal (predicted functions), change: mended, broken, both_right, both_wrong.
+            Columns id, true, fusion, unimodal (predicted functions), change (mended, broken, right or wrong with both).
 
         Raises:
             InputError: no such experiment here.
         """
         both = pair(self._predictions(fusion), self._predictions(unimodal))
         a, b = both["right_a"].to_numpy(), both["right_b"].to_numpy()
-        change = np.select([a & ~b, ~a & b, a & b], ["mended", "broken", "both_right"], "both_wrong")
+        change = np.select([a & ~b, ~a & b, a & b], ["mended", "broken", "right"], "wrong")
         return pd.DataFrame(
             {
                 "id": both["id"],
@@ -165,7 +165,7 @@ class Comparison:
     def to_text(self) -> str:
         """Return the accuracy table with the ceilings below it, for a terminal."""
         if self.setting is None:
-            return f"city {self.city} has no runs to compare: train one with `fusion train vit --city {self.city}`"
+            return f"city {self.city} has no runs to compare: see `python -m fusion train --help`"
         width = max(len(name) for name in self.accuracy["experiment"])
         lines = [
             f"{row['experiment']:<{width}}  {row['accuracy']:6.1%}  [{row['low']:.1%}, {row['high']:.1%}]  "

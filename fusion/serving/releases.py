@@ -24,7 +24,7 @@ def encode_release(table: pd.DataFrame, kind: str) -> bytes:
 
     Args:
         table: one row a cell, with a column `id` (H3 hexadecimal); missing values stay missing.
-        kind: `.csv` (UTF-8 with the mark that Excel needs, texts that would be formulas quoted), `.geojson` (a polygon a
+        kind: `.csv` (UTF-8 with the mark that Excel needs, would-be formulas quoted), `.geojson` (a polygon a
             cell, WGS-84) or `.parquet`.
 
     Raises:

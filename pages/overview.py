@@ -1,0 +1,207 @@
+"""Overview 概览: what the city is, what is known of it, how well its functions are recognised, where to go next."""
+
+import streamlit as st
+
+from fusion.charts.city_figures import class_figure, states_figure, totals_figure
+from fusion.city import City
+from pages.ui import caches, components, language, models
+from pages.ui.language import pick, t
+from pages.views.formats import interval, percent, points, time_span
+
+MEASURE = "overview_measure"
+
+
+def render() -> None:
+    """Draw the page."""
+    city = components.require_city()
+    if city is None:
+        return
+    st.title(components.title_of(city))
+    _introduce(city)
+    components.synthetic_banner(city)
+    _show_coverage(city)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_totals(city)
+    with right:
+        _show_classes(city)
+    _show_headline(city)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_background(city)
+    with right:
+        _show_next(city)
+
+
+def _introduce(city: City) -> None:
+    info = city.info
+    span = time_span(info.first_hour, info.hours, info.timezone)
+    parts = [
+        t("synthetic data") if info.provenance == "synthetic" else t("real data"),
+        f"{span} ({info.timezone})" if span else t("no signaling yet"),
+        t("H3 resolution {n}", n=info.resolution),
+    ]
+    st.caption("  ·  ".join(parts))
+
+
+def _show_coverage(city: City) -> None:
+    found = caches.coverage(city)
+    columns = st.columns(4)
+    columns[0].metric(t("Cells"), f"{found['cells']:,}", border=True)
+    columns[1].metric(
+        t("Hours with data"),
+        f"{found.get('hours_with_data', 0):,} / {found['hours']:,}" if found["hours"] else "–",
+        border=True,
+    )
+    columns[2].metric(t("Labelled cells"), f"{found['labelled']:,}" if city.has_functions else "–", border=True)
+    columns[3].metric(
+        t("Imagery"), t("yes") if city.has_imagery else t("none"), border=True, help=t("Overhead imagery of the city.")
+    )
+    if "share_valid" in found:
+        st.plotly_chart(
+            states_figure(found, language.current()),
+            key="overview_states",
+            config={"displayModeBar": False},
+            alt=t("Shares of cell-hours that are valid, suppressed and missing"),
+        )
+    for present, what, command in (
+        (city.has_activity, t("No signaling yet."), "ingest signaling FILES --city"),
+        (city.has_imagery, t("No imagery: no chips, no image models."), "ingest imagery FILES --city"),
+        (
+            city.has_functions,
+            t("No known functions: nothing to train on or to check against."),
+            "ingest functions FILE --city",
+        ),
+    ):
+        if not present:
+            st.caption(f":material/info: {what} `python -m fusion {command} {city.name}`")
+
+
+def _show_totals(city: City) -> None:
+    st.subheader(t("The whole city by hour"))
+    if not city.has_activity:
+        components.empty(t("No signaling yet."), f"`python -m fusion ingest signaling FILES --city {city.name}`")
+        return
+    names = {measure.id: pick(measure.en, measure.zh) for measure in city.info.measures}
+    measure = next(iter(names))
+    if len(names) > 1:
+        measure = st.selectbox(t("Measure"), list(names), format_func=names.__getitem__, key=MEASURE)
+    totals = caches.totals(city, measure)
+    unit = city.info.measure(measure).unit
+    st.plotly_chart(
+        totals_figure(totals, f"{names[measure]} ({unit})", city.info.timezone, city.info.flagged, language.current()),
+        key="overview_totals",
+        config={"displayModeBar": False},
+        alt=t("Sum over all valid cells by hour"),
+    )
+    st.caption(t("Sum over the cells that report a value; suppressed and missing cells add nothing. Local time."))
+    components.table_under(totals, f"{city.name}-totals-{measure}")
+
+
+def _show_classes(city: City) -> None:
+    st.subheader(t("Known functions"))
+    if not city.has_functions:
+        components.empty(
+            t("No known functions: nothing to train on or to check against."),
+            f"`python -m fusion ingest functions FILE --city {city.name} --field FIELD`",
+        )
+        return
+    counts = caches.functions(city)["function"].value_counts()
+    st.plotly_chart(
+        class_figure(counts.to_dict(), language.current()),
+        key="overview_classes",
+        config={"displayModeBar": False},
+        alt=t("Labelled cells by function"),
+    )
+    largest, smallest = int(counts.max()), int(counts.min())
+    st.caption(t("Largest class against smallest: {ratio:.0f} to 1.", ratio=largest / max(smallest, 1)))
+    components.table_under(counts.rename_axis("function").reset_index(name="cells"), f"{city.name}-functions")
+
+
+def _show_headline(city: City) -> None:
+    st.subheader(t("How well the functions are recognised"))
+    comparison = models.comparison(city)
+    if comparison.setting is None:
+        models.no_runs(city)
+        return
+    components.stale_notice(comparison.stale, t("These results"))
+    best = comparison.headline()
+    if best is None:
+        components.empty(
+            t("Fusion and unimodal models have not both been run yet."),
+            t("Train the missing ones, for instance `python -m fusion ablate core --city {city}`.", city=city.name),
+        )
+        return
+    fusion, unimodal, gap = best["fusion"], best["unimodal"], best["paired"]
+    columns = st.columns(3)
+    for column, title, row in (
+        (columns[0], t("Best fusion"), fusion),
+        (columns[1], t("Best single modality"), unimodal),
+    ):
+        with column.container(border=True):
+            components.synthetic_badge(city)
+            st.metric(f"{title}: {row['experiment']}", percent(row["accuracy"]))
+            st.caption(
+                t("95 % interval {interval}, {n:,} test cells", interval=interval(row["low"], row["high"]), n=row["n"])
+            )
+    with columns[2].container(border=True):
+        components.synthetic_badge(city)
+        st.metric(t("Difference, points"), points(gap["difference"]) if gap else "–")
+        if gap:
+            st.caption(
+                t("95 % interval {interval}, same cells", interval=interval(gap["low"], gap["high"], signed=True))
+                + ". "
+                + (
+                    t("It excludes zero.")
+                    if gap["low"] > 0 or gap["high"] < 0
+                    else t("It includes zero: no proven gain.")
+                )
+            )
+    notes = [
+        t(
+            "Spatial test folds that share no pixel and no series with training ({folds} folds, seed {seed}); each is the "
+            "best of several models on the same test cells, so slightly flattered.",
+            folds=comparison.setting.folds,
+            seed=comparison.setting.seed,
+        )
+    ]
+    if len(comparison.ceilings):
+        listed = ", ".join(
+            f"{models.ceiling_name(row['rule'])} {percent(row['accuracy'])}"
+            for row in comparison.ceilings.to_dict("records")
+        )
+        notes.append(t("Ceilings on the same cells, known because the city is synthetic: {listed}.", listed=listed))
+    st.caption(" ".join(notes))
+    st.page_link("compare.py", label=t("All models, classes and tests"), icon=":material/compare_arrows:")
+
+
+def _show_background(city: City) -> None:
+    st.subheader(t("Mind these dates"))
+    if city.info.flagged:
+        for flag in city.info.flagged:
+            st.markdown(f":material/flag: **{flag.date}** {pick(flag.en, flag.zh)}")
+    else:
+        st.caption(t("No date is flagged."))
+    st.subheader(t("Sources"))
+    if city.info.sources:
+        for source in city.info.sources:
+            st.markdown(f"- {source}")
+    else:
+        st.caption(t("The city's description names none."))
+
+
+def _show_next(city: City) -> None:
+    st.subheader(t("What to look at next"))
+    with st.container(border=True):
+        st.page_link("activity_map.py", label=t("Activity map"), icon=":material/map:")
+        st.caption(t("Play the hours over the imagery; click a cell for its profile, its chip and its function."))
+    with st.container(border=True):
+        st.page_link("predict.py", label=t("Predict"), icon=":material/travel_explore:")
+        st.caption(t("Choose regions, run a trained model, and see what image, signal and fusion each say."))
+    with st.container(border=True):
+        st.page_link("compare.py", label=t("Compare"), icon=":material/compare_arrows:")
+        st.caption(t("Accuracy with intervals beside the ceilings, class by class, and whether fusion truly gains."))
+
+
+if __name__ == "__main__":
+    render()
