@@ -17,8 +17,9 @@ from fusion.samples.sampleset import SampleSet
 _ANGLES = 12
 _REFINED = 10
 _MOVES = 400
-# Weights of what a partition pays for: unequal size, unequal classes, classes absent from a region, border.
-_SIZE, _CLASSES, _ABSENT, _BORDER = 4.0, 0.5, 0.5, 1.0
+# Weights of what a partition pays for: unequal size, unequal classes, classes absent from a region, border. With these
+# the demo city keeps 44 % or more in 3 folds and 57 % in 5. Swapping groups in pairs, tried as well, gained nothing.
+_SIZE, _CLASSES, _ABSENT, _BORDER = 4.0, 8.0, 0.5, 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from fusion.samples.sampleset import SampleSet
 
 SMALLEST_SHARE = 0.30
 # A validation region is sized before the buffer to the test region takes its part of it.
-_VALIDATION_SHARES = (0.12, 0.14, 0.16)
+_VALIDATION_SHARES = (0.10, 0.12, 0.14, 0.16)
 _VALIDATION_KEPT = 0.10
 _VALIDATION_RANDOM = 0.12
 _DIRECTIONS = 16
@@ -68,7 +68,9 @@ def spatial_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
     divisions = partition_groups(groups, folds, np.random.default_rng(seed))
     best: list[Fold] | None = None
     best_score = -np.inf
-    for division in divisions[:_TRIED_DIVISIONS]:
+    for tried, division in enumerate(divisions):
+        if tried >= _TRIED_DIVISIONS and best and min(fold.share_kept for fold in best) >= SMALLEST_SHARE:
+            break  # the others only serve where the most balanced ones keep too little
         built = [_spatial_fold(samples, groups, reach, division == index, index, folds) for index in range(folds)]
         complete = [fold for fold in built if fold is not None]
         if len(complete) < folds:
@@ -84,7 +86,7 @@ def spatial_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
     worst = min(best, key=lambda fold: fold.share_kept)
     if worst.share_kept < SMALLEST_SHARE:
         raise SampleError(
-            f"fold {worst.index} of {folds} keeps {worst.share_kept:.0%} of the {len(samples.labelled)} labelled "
+            f"fold {worst.index} of {folds} keeps {worst.share_kept:.1%} of the {len(samples.labelled)} labelled "
             f"samples of {samples.meta.city} for training, {SMALLEST_SHARE:.0%} is the least: use a smaller "
             "neighbourhood k or chip, more folds, or label more cells"
         )
@@ -186,10 +188,11 @@ def _score_fold(samples: SampleSet, fold: Fold) -> float:
         np.bincount(samples.labels[rows], minlength=number) for rows in (samples.labelled, fold.train, fold.validation)
     )
     unlike = np.abs(held / held.sum() - there / there.sum()).sum() / 2
-    short = max(0.0, _VALIDATION_KEPT - len(fold.validation) / len(samples.labelled))
+    short = 3 * max(0.0, _VALIDATION_KEPT - len(fold.validation) / len(samples.labelled))
+    short += 10 * max(0.0, SMALLEST_SHARE - fold.share_kept)  # better a small validation than a fold that is refused
     absent_trained = ((there > 0) & (trained == 0)).sum()
     absent_held = ((there > 0) & (held == 0)).sum()
-    return float(fold.share_kept - 3 * short - 0.1 * absent_trained - 0.02 * absent_held - 0.1 * unlike)
+    return float(fold.share_kept - short - 0.1 * absent_trained - 0.02 * absent_held - 0.1 * unlike)
 
 
 def _score_division(samples: SampleSet, built: list[Fold]) -> float:
@@ -200,7 +203,8 @@ def _score_division(samples: SampleSet, built: list[Fold]) -> float:
     missing = sum(len(fold.not_evaluable) for fold in built) / len(built)
     scores = [_score_fold(samples, fold) for fold in built]
     worst = min(fold.share_kept for fold in built)
-    return float(np.mean(scores) + worst - 0.3 * uneven - 0.2 * missing)
+    short = max(0.0, SMALLEST_SHARE - worst)  # a division that is refused must lose to any that is not
+    return float(np.mean(scores) + worst - uneven - 0.2 * missing - 10 * short)
 
 
 def _validation_regions(samples: SampleSet, groups: GroupMap, tested: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
