@@ -137,7 +137,7 @@ def _write_imagery(path: Path, plan: Plan, image: NDArray[np.uint8]) -> None:
 
 
 def _activity(plan: Plan, counts: Counts) -> pd.DataFrame:
-    hours = pd.date_range(FIRST_HOUR.rstrip("Z"), periods=HOURS, freq="h", unit="us")
+    hours = pd.date_range(FIRST_HOUR, periods=HOURS, freq="h", unit="us")
     hour, cell = np.nonzero(counts.state.T != 2)
     state, people = counts.state[cell, hour], counts.people[cell, hour].astype(np.float32)
     return pd.DataFrame(
