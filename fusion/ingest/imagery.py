@@ -25,7 +25,7 @@ Progress = Callable[[float, str], None]
 
 _BLOCK_PX = 512
 _WINDOW_PX = 2048
-_CACHE_MB = 256
+_CACHE_BYTES = 256 << 20  # rasterio takes a number for bytes, not for megabytes as GDAL would
 
 
 def ingest_imagery(
@@ -54,7 +54,7 @@ def ingest_imagery(
     if not files:
         raise InputError("no file was named: give at least one GeoTIFF")
     _check_options(options)
-    with write_city(city_path) as writer, clear_lines(city_path.name), rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+    with write_city(city_path) as writer, clear_lines(city_path.name), rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         tell(0.0, "looking at the files")
         return _take([look_at(Path(file)) for file in files], writer, options, tell)
 
