@@ -70,3 +70,8 @@ def test_bad_reliability_input_raises() -> None:
         reliability(np.zeros((2, 2)), [0])
     with pytest.raises(SampleError, match="above 0"):
         apply_temperature([[0.0, 1.0]], 0.0)
+
+
+def test_confidence_on_an_edge_counts_below_it() -> None:
+    table = reliability([[0.75, 0.25], [0.25, 0.75]], [0, 0], bins=4)
+    np.testing.assert_array_equal(table["count"], [0, 0, 2, 0])
