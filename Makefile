@@ -46,7 +46,7 @@ format: $(VENV)/.dev ## let ruff lay out the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 reference: $(VENV)/.run demo ## train the reference runs that ship (half an hour on 4 cores)
 	$(BIN)/python -m fusion reference
