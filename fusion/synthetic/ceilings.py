@@ -7,8 +7,8 @@
 - `oracle`: from the pair and the pairs of the sites next to it, through the affinity of neighbours.
 
 All take the latents as known, which no network does. So they bound what can be expected, up to two leaks: a network
-also sees a little of the neighbours (chips overlap them, ConvLSTM reads them), which is what `oracle` allows for, and on
-a few hundred test sites the realised accuracy of a rule scatters about its expectation, which the intervals show.
+also sees a little of the neighbours (chips overlap them, ConvLSTM reads them), which is what `oracle` allows for, and
+on a few hundred test sites the realised accuracy of a rule scatters about its expectation, as the intervals show.
 """
 
 import json

@@ -72,5 +72,5 @@ def _drop_hours(plan: Plan, state: NDArray[np.uint8], nuisance: float, rng: np.r
     for cell in np.flatnonzero(rng.random(count) < 0.012 * nuisance):
         around = plan.near[cell]
         until = int(rng.integers(10, 44))
-        lost[[cell, *around[around >= 0]], : until] = True
+        lost[[cell, *around[around >= 0]], :until] = True
     state[lost] = 2

@@ -28,6 +28,7 @@ from fusion.synthetic.tables import APPEARANCES, RHYTHMS, Tables, build_tables
 # Raise when rows or pixels of a seed change: a city of an older version is then built anew.
 SYNTHETIC_VERSION = 1
 FIRST_HOUR = "2021-07-23T16:00:00Z"  # 24 July 2021, 00:00 at Zhengzhou
+TIMEZONE = "Asia/Shanghai"
 Progress = Callable[[float, str], None]
 
 SOURCES = (
@@ -40,10 +41,8 @@ SOURCES = (
     "31 July are taken from docs/methods.md; how strongly they show in the counts is invented.",
 )
 FLAGGED = (
-    FlaggedDate("2021-07-24", "Days after the flood of 20 July: counts still coming back", "“7·20”暴雨后，数据尚在恢复"),
-    FlaggedDate("2021-07-25", "Days after the flood of 20 July: counts still coming back", "“7·20”暴雨后，数据尚在恢复"),
-    FlaggedDate("2021-07-30", "First Covid cases: people begin to stay at home", "出现新冠病例，出行开始减少"),
-    FlaggedDate("2021-07-31", "Citywide testing, movement restricted", "全市核酸检测，出行受限"),
+    FlaggedDate("2021-07-30", "Covid cases reported: fewer people out", "出现新冠病例，外出减少"),
+    FlaggedDate("2021-07-31", "Citywide Covid testing: fewer people out", "全市核酸检测，外出减少"),
 )
 
 
@@ -93,7 +92,7 @@ def build_demo(
         _functions(plan, latents).to_parquet(writer.new("functions.parquet"), index=False)
         _truth_table(plan, latents).to_parquet(writer.new("truth.parquet"), index=False)
         _write_json(writer.new("truth.json"), _truth_notes(plan, tables, wanted, seed))
-        _write_json(writer.new("quality.json"), _quality(plan, counts))
+        _write_json(writer.new("quality.json"), _quality(plan, counts, wanted))
         say(0.95, "taking fingerprints")
         city = writer.commit(_info(name, plan, wanted))
     say(1.0, "done")
@@ -139,15 +138,11 @@ def _write_imagery(path: Path, plan: Plan, image: NDArray[np.uint8]) -> None:
 def _activity(plan: Plan, counts: Counts) -> pd.DataFrame:
     hours = pd.date_range(FIRST_HOUR, periods=HOURS, freq="h", unit="us")
     hour, cell = np.nonzero(counts.state.T != 2)
-    state, people = counts.state[cell, hour], counts.people[cell, hour].astype(np.float32)
+    suppressed = counts.state[cell, hour] == 1
+    people = pd.Series(counts.people[cell, hour].astype(np.float32), dtype="Float32").mask(suppressed)
     return pd.DataFrame(
-        {
-            "cell": plan.cells[cell],
-            "hour": hours[hour],
-            "people": pd.array(np.where(state == 0, people, 0), dtype="Float32").copy(),
-            "people_suppressed": state == 1,
-        }
-    ).assign(people=lambda table: table["people"].mask(table["people_suppressed"]))
+        {"cell": plan.cells[cell], "hour": hours[hour], "people": people, "people_suppressed": suppressed}
+    )
 
 
 def _functions(plan: Plan, latents: Latents) -> pd.DataFrame:
@@ -191,23 +186,44 @@ def _truth_notes(plan: Plan, tables: Tables, parameters: Parameters, seed: int) 
     }
 
 
-def _quality(plan: Plan, counts: Counts) -> dict:
+def _quality(plan: Plan, counts: Counts, parameters: Parameters) -> dict:
+    """The report that ingest would have written of these rows."""
     cells, hours = counts.state.shape
     valid, suppressed, missing = (int((counts.state == state).sum()) for state in range(3))
+    span = pd.date_range(FIRST_HOUR, periods=HOURS, freq="h")
+    gone = span[(counts.state == 2).all(axis=0)].strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
+    box = plan.box
     return {
         "rows_read": valid + suppressed,
         "rows_taken": valid + suppressed,
         "rows_rejected": 0,
         "rejected_by_reason": {},
-        "coverage": {
-            "cells": cells,
-            "hours": hours,
-            "valid": valid,
-            "suppressed": suppressed,
-            "missing": missing,
-            "labelled_cells": int((plan.site >= 0).sum()),
+        "files": [],
+        "warnings": [],
+        "preset": "synthetic",
+        "datum": "wgs84",
+        "timezone": TIMEZONE,
+        "resolution": parameters.resolution,
+        "min_count": parameters.min_count,
+        "measures": ["people"],
+        "first_hour": FIRST_HOUR,
+        "hours": hours,
+        "missing_hours": len(gone),
+        "missing_hours_listed": gone,
+        "cells": cells,
+        "share_suppressed": suppressed / (valid + suppressed),
+        "share_missing": missing / counts.state.size,
+        "extents": {name: list(box.bounds()) for name in ("signaling", "imagery", "functions")},
+        "imagery": {
+            "files": [],
+            "crs": f"EPSG:{box.crs.to_epsg()}",
+            "pixel_m": float(box.pixel_m),
+            "width": box.columns,
+            "height": box.rows,
+            "share_valid": 1.0,
+            "warnings": [],
         },
-        "note": "synthetic: drawn, not ingested",
+        "functions": {"files": [], "cells": int((plan.site >= 0).sum()), "warnings": []},
     }
 
 
@@ -222,7 +238,7 @@ def _info(name: str, plan: Plan, parameters: Parameters) -> CityInfo:
         title_zh="郑州（合成演示城市）",
         bounds=plan.box.bounds(),
         resolution=parameters.resolution,
-        timezone="Asia/Shanghai",
+        timezone=TIMEZONE,
         provenance="synthetic",
         first_hour=FIRST_HOUR,
         hours=HOURS,

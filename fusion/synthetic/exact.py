@@ -1,8 +1,9 @@
 """Arithmetic whose result does not depend on the machine.
 
-Pixels and rows of the demo city must agree between computers. Sums in a fixed order, products, quotients, square roots,
-floors and integers are exact or correctly rounded everywhere (IEEE 754); sin, exp and log are not, and numpy takes other
-ones on other processors. So angles are rational, random normals are sums of integers, and the exponential is a power.
+Pixels and rows of the demo city must agree between computers. Sums in a fixed order, products, quotients, square
+roots, floors and integers are exact or correctly rounded everywhere (IEEE 754); sin, exp and log are not, and numpy
+takes other ones on other processors. So angles are rational, random normals are sums of integers, and the exponential
+is a power.
 """
 
 import numpy as np
@@ -34,9 +35,9 @@ def unit(hashes: Hashes, byte: int = 0) -> Floats32:
     return ((hashes >> np.uint32(8 * byte)) & np.uint32(255)).astype(np.float32) * np.float32(1.0 / 256.0)
 
 
-def turn(t: float) -> tuple[float, float]:
-    """Return (cos, sin) of the angle whose half has tangent t: exact up to rounding, no libm."""
-    return (1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t)
+def as32(values: NDArray) -> Floats32:
+    """Return single precision, without a copy where it is that already."""
+    return values.astype(np.float32, copy=False)
 
 
 def exponential(x: Floats) -> Floats:
@@ -82,15 +83,15 @@ def lattice(seed: int, spacing: float, x: Floats32, y: Floats32) -> Floats32:
     Args:
         seed: which noise.
         spacing: metres between lattice points.
-        x, y: metres, any one shape.
+        x, y: metres, any one shape, not empty.
     """
     step = np.float32(1.0 / spacing)
     fx, fy = x * step, y * step
     ix, iy = np.floor(fx), np.floor(fy)
     fx, fy = fx - ix, fy - iy
     i, j = ix.astype(np.int32), iy.astype(np.int32)
-    i0, j0 = int(i.min(initial=0)), int(j.min(initial=0))
-    columns, rows = int(i.max(initial=0)) - i0 + 2, int(j.max(initial=0)) - j0 + 2
+    i0, j0 = int(i.min()), int(j.min())
+    columns, rows = int(i.max()) - i0 + 2, int(j.max()) - j0 + 2
     jj, ii = np.meshgrid(np.arange(rows) + j0, np.arange(columns) + i0, indexing="ij")
     table = unit(scramble2(ii.ravel(), jj.ravel(), seed), 1)
     at = (j - j0) * columns + (i - i0)

@@ -43,7 +43,9 @@ class Patch:
         """Cover everything."""
         self.surface[:] = surface
 
-    def paint(self, where: Mask, surface: NDArray | np.uint8, height: NDArray | float | None = None) -> None:
+    def paint(
+        self, where: Mask, surface: NDArray | np.uint8, height: NDArray | np.floating | float | None = None
+    ) -> None:
         """Cover `where` with one surface or each pixel's own."""
         if isinstance(surface, np.ndarray):
             self.surface[where] = surface[where]
@@ -77,8 +79,8 @@ def slabs(c: Patch) -> None:
     lawn = lattice(21, 26.0, c.x, c.y)
     c.paint(lawn > F(0.62), M.pavement)
     c.trees(9.0, 0.30, 22)
-    rows, row = _pitch(c.depth, 29.0 * c.scale, 2)
-    columns, column = _pitch(c.width, 58.0 * c.scale)
+    _, row = _pitch(c.depth, 29.0 * c.scale, 2)
+    _, column = _pitch(c.width, 58.0 * c.scale)
     i, j = np.floor(c.p / column), np.floor(c.q / row)
     a, b = c.p - i * column, c.q - j * row
     block = scramble2(i.astype(np.int32), j.astype(np.int32) + (c.dice >> np.uint32(8)).astype(np.int32), 23)
@@ -97,8 +99,8 @@ def podium(c: Patch) -> None:
     c.fill(M.plaza)
     edge = np.minimum(np.minimum(c.p, c.width - c.p), np.minimum(c.q, c.depth - c.q))
     c.trees(10.0, 0.30, 31, edge < F(6))
-    n, wide = _pitch(c.width, 62.0 * c.scale)
-    m, deep = _pitch(c.depth, 62.0 * c.scale)
+    _, wide = _pitch(c.width, 62.0 * c.scale)
+    _, deep = _pitch(c.depth, 62.0 * c.scale)
     i, j = np.floor(c.p / wide), np.floor(c.q / deep)
     a, b = c.p - i * wide, c.q - j * deep
     block = scramble2(i.astype(np.int32), j.astype(np.int32) + (c.dice >> np.uint32(7)).astype(np.int32), 32)
@@ -163,7 +165,7 @@ def roofs(c: Patch) -> None:
     c.fill(M.concrete)
     yard = lattice(51, 40.0, c.x, c.y)
     c.paint(yard > F(0.70), M.lane)
-    n, wide = _pitch(c.width, 74.0 * c.scale)
+    _, wide = _pitch(c.width, 74.0 * c.scale)
     strip = F(17)
     i = np.floor(c.p / wide)
     a = c.p - i * wide
@@ -242,9 +244,9 @@ def green(c: Patch) -> None:
     c.trees(11.0, 0.16, 84, wood >= F(0.47))
     way = np.abs(lattice(85, 120.0, c.s, c.t) - F(0.5))
     c.paint(way < F(0.020), M.path, 0.0)
-    depth = lattice(86, 150.0, c.s, c.t) * F(0.85) + lattice(87, 40.0, c.s, c.t) * F(0.15)
-    c.paint(depth < F(0.365), M.shore, 0.0)
-    c.paint(depth < F(0.345), M.pond, 0.0)
+    depth = lattice(86, 105.0, c.s, c.t) * F(0.86) + lattice(87, 34.0, c.s, c.t) * F(0.14)
+    c.paint(depth < F(0.285), M.shore, 0.0)
+    c.paint(depth < F(0.262), M.pond, 0.0)
 
 
 def formal(c: Patch) -> None:
@@ -304,9 +306,13 @@ def vacant(c: Patch) -> None:
     """Cleared ground, weeds, green dust nets, a few pits."""
     c.fill(M.soil)
     patch = lattice(98, 80.0, c.x, c.y) * F(0.7) + lattice(99, 22.0, c.x, c.y) * F(0.3)
-    c.paint(patch < F(0.42), M.weeds)
-    c.paint((patch > F(0.62)), M.net)
-    c.paint((patch > F(0.5)) & (patch < F(0.535)), M.soil_dark)
+    c.shade[:] = F(0.93) + F(0.14) * patch
+    c.paint(patch < F(0.40), M.weeds)
+    edge = np.minimum(np.minimum(c.p, c.width - c.p), np.minimum(c.q, c.depth - c.q))
+    dug = unit(c.dice, 1)
+    c.paint((dug < F(0.09)) & (edge > F(8)) & (patch > F(0.3)), M.net)
+    c.paint((dug > F(0.84)) & (edge > F(20)), M.soil_dark, -6.0)
+    c.paint((np.abs(c.s) % F(260) < F(6)), M.path, 0.0)
 
 
 def bank(c: Patch) -> None:

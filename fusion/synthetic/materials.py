@@ -5,36 +5,36 @@ from numpy.typing import NDArray
 
 # name: red, green, blue, roughness (brightness noise, in levels), share of vegetation (what seasons turn).
 _SURFACES: dict[str, tuple[int, int, int, int, float]] = {
-    "asphalt": (98, 99, 101, 3, 0),
-    "lane": (128, 126, 121, 3, 0),
+    "asphalt": (146, 144, 139, 3, 0),
+    "lane": (140, 137, 130, 3, 0),
     "pavement": (160, 155, 144, 4, 0),
     "plaza": (192, 183, 164, 3, 0),
-    "concrete": (178, 177, 171, 3, 0),
-    "median": (96, 110, 74, 7, 1),
+    "concrete": (186, 184, 177, 3, 0),
+    "median": (104, 114, 84, 7, 1),
     "verge": (104, 116, 78, 9, 1),
-    "grass": (112, 126, 80, 6, 1),
-    "lawn": (124, 146, 82, 4, 1),
-    "meadow": (136, 144, 92, 6, 1),
+    "grass": (116, 124, 90, 6, 1),
+    "lawn": (122, 138, 86, 4, 1),
+    "meadow": (132, 138, 96, 6, 1),
     "canopy": (58, 77, 50, 17, 1),
     "grove": (72, 92, 58, 15, 1),
     "hedge": (70, 92, 56, 7, 1),
     "path": (188, 178, 154, 4, 0),
-    "pond": (66, 86, 84, 2, 0),
-    "river": (84, 102, 96, 2, 0),
-    "lake": (62, 84, 92, 2, 0),
+    "pond": (64, 88, 88, 2, 0),
+    "river": (88, 108, 104, 2, 0),
+    "lake": (58, 82, 94, 2, 0),
     "shore": (142, 138, 116, 6, 0.3),
-    "soil": (172, 148, 114, 8, 0),
+    "soil": (168, 151, 124, 8, 0),
     "soil_dark": (148, 126, 98, 8, 0),
-    "net": (104, 142, 104, 6, 0),
+    "net": (112, 140, 108, 6, 0),
     "weeds": (138, 136, 96, 9, 0.7),
     "track": (166, 88, 70, 2, 0),
-    "pitch": (92, 134, 70, 4, 0.6),
+    "pitch": (98, 132, 78, 4, 0.6),
     "court_blue": (84, 122, 158, 3, 0),
     "court_green": (82, 128, 100, 3, 0),
     "court_red": (172, 104, 82, 3, 0),
     "white": (226, 226, 222, 2, 0),
-    "ballast": (134, 120, 108, 6, 0),
-    "rail": (96, 86, 80, 4, 0),
+    "ballast": (126, 112, 101, 6, 0),
+    "rail": (88, 78, 73, 4, 0),
     "platform": (188, 186, 180, 3, 0),
     "runway": (104, 106, 110, 3, 0),
     "taxiway": (142, 142, 140, 3, 0),
@@ -50,7 +50,7 @@ _SURFACES: dict[str, tuple[int, int, int, int, float]] = {
     "roof_7": (180, 164, 150, 5, 0),
     "hall_0": (214, 216, 216, 3, 0),
     "hall_1": (134, 160, 190, 3, 0),
-    "hall_2": (84, 120, 172, 3, 0),
+    "hall_2": (92, 124, 168, 3, 0),
     "hall_3": (172, 174, 174, 3, 0),
     "tower_0": (126, 138, 152, 4, 0),
     "tower_1": (156, 154, 152, 4, 0),
@@ -86,6 +86,8 @@ NAMES: tuple[str, ...] = tuple(_SURFACES)
 _TABLE = np.array(list(_SURFACES.values()), dtype=np.float32)
 COLOURS: NDArray[np.float32] = _TABLE[:, :3].copy()
 ROUGHNESS: NDArray[np.float32] = _TABLE[:, 3].copy()
+# Water keeps one colour from site to site.
+OWN: NDArray[np.bool_] = np.array([name not in ("river", "lake") for name in NAMES])
 GREEN: NDArray[np.float32] = _TABLE[:, 4].copy()
 
 

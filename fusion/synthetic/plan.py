@@ -110,7 +110,7 @@ def _place_filler(
     filler = np.full(len(x), -1, dtype=np.int32)
     fx, fy = x.astype(np.float32), y.astype(np.float32)
     rim = np.maximum(np.abs(2 * x / box.width_m - 1), np.abs(2 * y / box.height_m - 1))
-    wish = 0.75 * rim * rim + lattice(seed * 7 + 1, 2600.0, fx, fy) + 0.35 * lattice(seed * 7 + 2, 900.0, fx, fy)
+    wish = 1.25 * rim * rim + lattice(seed * 7 + 1, 2600.0, fx, fy) + 0.35 * lattice(seed * 7 + 2, 900.0, fx, fy)
     wish[keep] = -1.0
     count = int(parameters.filler_share * len(x))
     chosen = np.argsort(-wish, kind="stable")[:count]
@@ -148,7 +148,9 @@ def _grow_sites(near: Rows, filler: Rows, rng: np.random.Generator) -> Rows:
         members.append(mine)
     for mine in members:
         if len(mine) <= 1:
-            beside = {int(site[c]) for cell in mine for c in near[cell] if c >= 0 and site[c] >= 0} - {int(site[mine[0]])}
+            beside = {int(site[c]) for cell in mine for c in near[cell] if c >= 0 and site[c] >= 0} - {
+                int(site[mine[0]])
+            }
             if beside:
                 host = min(beside, key=lambda name: (len(members[name]), name))
                 site[mine] = host

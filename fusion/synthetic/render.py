@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.synthetic.exact import Floats32, lattice, scramble, scramble2, unit
+from fusion.synthetic.exact import Floats32, as32, lattice, scramble, scramble2, unit
 from fusion.synthetic.looks import PAINTERS, Patch
-from fusion.synthetic.materials import COLOURS, GREEN, ROUGHNESS, M
+from fusion.synthetic.materials import COLOURS, GREEN, OWN, ROUGHNESS, M
 from fusion.synthetic.parameters import Parameters
 from fusion.synthetic.plan import Plan
 from fusion.synthetic.streets import FILLER_FRAMES, LOOKS, Streets
@@ -27,7 +27,7 @@ _DROP_M = 4.6  # metres that a shadow's edge falls a step
 _HAZE = np.array([196, 203, 209], dtype=np.float32)
 # The mosaic's scenes from west to east: brightness, haze, and red, green, blue factors of vegetation.
 _SCENES = np.array(
-    [[1.00, 0.05, 1.10, 1.00, 0.88], [1.05, 0.02, 0.98, 1.02, 0.96], [0.95, 0.09, 1.05, 1.02, 0.92]], dtype=np.float32
+    [[1.03, 0.03, 1.06, 1.00, 0.95], [1.07, 0.01, 0.98, 1.01, 0.98], [1.00, 0.06, 1.03, 1.00, 0.95]], dtype=np.float32
 )
 
 
@@ -61,14 +61,15 @@ def build_frames(plan: Plan, nuisance: float, seed: int) -> Frames:
     dice = [scramble(number, seed * 5 + 70 + i) for i in range(4)]
     t = (unit(dice[0], 0) * 2 - 1) * F(min(nuisance, 1.0))
     lift = unit(dice[0], 1) - F(0.5)
+    strength = np.where(number < plan.sites, F(nuisance), F(nuisance * 0.3))  # fields do not change at a street
     return Frames(
         x.astype(np.float32), y.astype(np.float32), (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t),
         1 + lift * F(0.40 * nuisance),
         np.floor(unit(dice[1], 0) * 8) * F(610), np.floor(unit(dice[1], 1) * 8) * F(610),
         ((unit(dice[1], 2) * 8).astype(np.uint8) if nuisance > 0 else np.zeros(count, dtype=np.uint8)),
         dice[2],
-        1 + (unit(dice[3], 0) - F(0.5)) * F(0.16 * nuisance),
-        (unit(dice[3], 1) - F(0.5)) * F(0.16 * nuisance),
+        1 + (unit(dice[3], 0) - F(0.5)) * F(0.16) * strength,
+        (unit(dice[3], 1) - F(0.5)) * F(0.16) * strength,
     )  # fmt: skip
 
 
@@ -144,8 +145,8 @@ def _paint_parcels(scene: Scene, x: Floats32, y: Floats32) -> tuple[Canvas, NDAr
     main = street & (road_half > 10)
     surface[street] = M.lane
     surface[main] = M.asphalt
-    leafy = (main & (gap > F(-5)) & (crown > F(0.42))) | (street & ~main & (gap > F(-3.2)) & (crown > F(0.52)))
-    wide = main & (road_half > 20) & ((road_raw < F(3)) | (np.abs(road_raw - F(15)) < F(2.2)))
+    leafy = (main & (gap > F(-4.4)) & (crown > F(0.50))) | (street & ~main & (gap > F(-3.2)) & (crown > F(0.52)))
+    wide = main & (road_half > 20) & ((road_raw < F(2.6)) | (np.abs(road_raw - F(19)) < F(2.2)))
     surface[wide] = M.median
     surface[leafy] = M.canopy
     height[leafy] = F(6)
@@ -177,9 +178,9 @@ def _patch(
     width, depth = np.where(turned, depth, width), np.where(turned, width, depth)
     dx, dy = x - frames.x[frame], y - frames.y[frame]
     scale = frames.scale[frame]
-    s = (dx * frames.cosine[frame] + dy * frames.sine[frame]) / scale + frames.shift_s[frame]
-    t = (dy * frames.cosine[frame] - dx * frames.sine[frame]) / scale + frames.shift_t[frame]
-    return Patch(x, y, p, q, width, depth, s, t, scale, scene.streets.dice[parcel], frames.tone[frame])
+    cosine, sine = frames.cosine[frame] / scale, frames.sine[frame] / scale
+    s, t = dx * cosine + dy * sine + frames.shift_s[frame], dy * cosine - dx * sine + frames.shift_t[frame]
+    return Patch(x, y, p, q, width, depth, as32(s), as32(t), scale, scene.streets.dice[parcel], frames.tone[frame])
 
 
 def _shadows(height: Floats32, rows: int, columns: int) -> NDArray[np.bool_]:
@@ -197,8 +198,9 @@ def _develop(
     surface, x, y = canvas.surface[inner], canvas.x[inner], canvas.y[inner]
     frames, nuisance, seed = scene.frames, F(scene.nuisance), scene.seed
     pixel = F(1 / scene.plan.box.pixel_m)
+    own = OWN[surface]
     grain = unit(scramble2((x * pixel).astype(np.int32), (y * pixel).astype(np.int32), seed * 11 + 81), 1) - F(0.5)
-    light = canvas.shade[inner] * np.where(shadow, F(0.52), F(1)) * frames.gain[frame]
+    light = canvas.shade[inner] * np.where(shadow, F(0.52), F(1)) * np.where(own, frames.gain[frame], F(1))
     green = GREEN[surface]
     # Scenes from west to east, blended over some 700 m along a slanting, wavering seam.
     span = F(1 / scene.plan.box.width_m)
@@ -206,18 +208,18 @@ def _develop(
     scene_at = across.clip(0, 2)
     west = np.minimum(scene_at.astype(np.int32), 1)
     blend = ((scene_at - west - F(0.5)) * F(8) + F(0.5)).clip(0, 1)
-    haze = np.maximum(lattice(seed * 11 + 83, 4300.0, x, y) - F(0.42), F(0)) * F(0.5)
+    haze = np.maximum(lattice(seed * 11 + 83, 4300.0, x, y) - F(0.45), F(0)) * F(0.38)
     parts = [
         1 + (column[west] + (column[west + 1] - column[west]) * blend - (1 if i != 1 else 0)) * nuisance
         for i, column in enumerate(_SCENES.T)
     ]
     gain, veil = parts[0], (haze + parts[1] - 1) * (nuisance if nuisance < 1 else F(1))
     veil = veil.clip(0, F(0.45))
-    tint = frames.tint[frame]
+    tint = np.where(own, frames.tint[frame], F(0))
     noise = grain * ROUGHNESS[surface] * 2
     out = np.empty((3, *surface.shape), dtype=np.uint8)
     for band in range(3):
-        season = 1 + green * (parts[2 + band] - 1 + (F(0.7), F(0), F(-0.5))[band] * tint)
+        season = 1 + green * (parts[2 + band] - 1 + (F(0.6), F(0), F(-0.4))[band] * tint)
         level = (COLOURS[surface, band] * season + noise) * light * gain + tint * F((14, 2, -14)[band])
         level = level + (_HAZE[band] - level) * veil
         if band == 2:

@@ -1,7 +1,7 @@
 """The street net: superblocks between main streets, cut into parcels, each of one site.
 
-Streets run along bent coordinates (u, v), metres, which are x and y plus slow waves: so they curve a little, and the old
-town around the station lies askew. Parcels of some 110 to 150 m take the site of the nearest cell.
+Streets run along bent coordinates (u, v), metres, which are x and y plus slow waves: so they curve a little, and the
+old town around the station lies askew. Parcels of some 110 to 150 m take the site of the nearest cell.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _OPEN = np.array([look in ("rails", "runway", "green", "farmland", "bank", "vaca
 FILLER_FRAMES = 64
 _PARCEL_M = 128.0
 _AROUND_M = 1600.0
-_LANE_M, _STREET_M, _MAIN_M, _AVENUE_M = 3.6, 7.0, 13.0, 22.0  # half widths
+_LANE_M, _STREET_M, _MAIN_M, _AVENUE_M = 3.6, 7.0, 14.0, 27.0  # half widths
 _OLD_TOWN, _OLD_TOWN_M = (113.662, 34.752), 2600.0  # longitude and latitude, approximate; radius
 
 
@@ -73,7 +73,7 @@ def _bend(seed: int, centre: tuple[float, float], x: Floats32, y: Floats32) -> t
     zero = np.zeros(1, dtype=np.float32)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
     near = np.maximum(np.float32(1) - (dx * dx + dy * dy) * np.float32(1 / _OLD_TOWN_M**2), np.float32(0))
-    near = near * np.float32(0.30) * (2 - near)
+    near = near * near * np.float32(0.34)
     wave_x = (lattice(seed * 7 + 11, 3800.0, y, zero + 0 * y) - np.float32(0.5)) * np.float32(420)
     wave_y = (lattice(seed * 7 + 12, 4400.0, x, zero + 0 * x) - np.float32(0.5)) * np.float32(420)
     return x + wave_x + near * dy, y + wave_y - near * dx
@@ -122,7 +122,7 @@ def build_streets(plan: Plan, look_of_cell: NDArray[np.uint8], seed: int) -> Str
     dice = (scramble(np.arange(len(owner)), seed * 3 + 51) & np.uint32(0xFFFFFFFE)) | ((k + m) & 1).astype(np.uint32)
     streets = Streets(
         seed, old, main_u, main_v, first, count_u, count_v, cut_u.astype(np.float32), cut_v.astype(np.float32),
-        *(edge.astype(np.float32) for edge in (u0, u1, v0, v1)),
+        u0.astype(np.float32), u1.astype(np.float32), v0.astype(np.float32), v1.astype(np.float32),
         np.zeros((4, len(owner)), dtype=np.float32), look, site, frame.astype(np.int32), dice,
     )  # fmt: skip
     at_main = (k == 0, k == count_u[owner] - 1, m == 0, m == count_v[owner] - 1)

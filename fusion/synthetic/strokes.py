@@ -96,9 +96,14 @@ def _river(canvas: Canvas, away: Floats32, half: np.float32, crossing: NDArray[n
 
 def _rail(canvas: Canvas, away: Floats32, half: np.float32, crossing: NDArray[np.bool_]) -> None:
     canvas.paint(away < half + F(10), M.weeds)
-    canvas.paint((away < half + F(10)) & (away > half + F(2)) & (lattice(304, 9.0, canvas.x, canvas.y) > F(0.6)), M.canopy, 6.0)
+    canvas.paint(
+        (away < half + F(10)) & (away > half + F(2)) & (lattice(304, 9.0, canvas.x, canvas.y) > F(0.6)), M.canopy, 6.0
+    )
     canvas.paint(away < half, M.ballast)
-    canvas.paint((away < half) & ((np.abs(away - F(4)) < F(2)) | (np.abs(away - F(11)) < F(2))), M.rail)
+    canvas.paint(
+        (away < half) & ((np.abs(away - F(4)) < F(2)) | (np.abs(away - F(11)) < F(2)) | (np.abs(away - F(16)) < F(2))),
+        M.rail,
+    )
 
 
 def _fast(canvas: Canvas, away: Floats32, half: np.float32, crossing: NDArray[np.bool_]) -> None:
@@ -118,8 +123,8 @@ def _ring(canvas: Canvas, away: Floats32, half: np.float32, crossing: NDArray[np
     crowns = lattice(306, 9.0, canvas.x, canvas.y) > F(0.46)
     canvas.paint((away < half + F(16)) & (away > half) & crowns & ~crossing, M.canopy, 6.0)
     canvas.paint(away < half, M.asphalt)
-    canvas.paint((np.abs(away - half * F(0.62)) < F(2.1)) & ~crossing, M.median, 2.0)
-    deck = half * F(0.42)
+    canvas.paint((np.abs(away - half * F(0.66)) < F(2.1)) & ~crossing, M.median, 2.0)
+    deck = half * F(0.46)
     canvas.paint(away < deck, M.concrete, 11.0)
     canvas.shade[away < deck] = F(0.93)
     canvas.paint(away < F(2.1), M.lane, 11.0)

@@ -107,7 +107,7 @@ _LIKING: dict[tuple[str, str], float] = {
 
 @dataclass(frozen=True)
 class Tables:
-    """`prior` (9,) P(f); `given` (9,8,8) P(a, r | f); `affinity` (9,9), how much likelier neighbours are than by chance."""
+    """`prior` (9,) P(f); `given` (9,8,8) P(a, r | f); `affinity` (9,9): neighbours' odds against chance."""
 
     prior: Floats
     given: Floats
