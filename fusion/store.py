@@ -64,6 +64,7 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
     """Compare one hour with the usual one: the mean of the same local hour on the other days of its kind.
 
     Working days are compared with working days and weekends with weekends; flagged dates are left out of the mean.
+    Rolled up, a parent is compared by those of its children that have both figures.
 
     Returns:
         Columns `cell`, `value`, `usual`, `ratio` (value over usual, NaN where either is unknown or the usual is 0),
@@ -79,18 +80,20 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
     same = (local.hour == here.hour) & ((local.dayofweek >= 5) == (here.dayofweek >= 5)) & (span != now)
     kept = same & ~np.isin(local.strftime("%Y-%m-%d"), list(flagged))
     others = list(span[kept])
-    result = snapshot(city, hour, measure, resolution)
+    own = snapshot(city, hour, measure)
+    own["usual"] = np.nan
     if others:
         rows = _hour_rows(city, others, measure)
-        rows = rows[rows["state"] == VALID]
-        rows = rows.assign(cell=_rolled(city, rows["cell"].to_numpy(dtype=np.uint64), resolution))
-        mean = rows.groupby(["cell", "hour"])["value"].sum().groupby("cell").mean()
-        result["usual"] = mean.reindex(result["cell"]).to_numpy()
-    else:
-        result["usual"] = np.nan
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = result["value"] / result["usual"].where(result["usual"] > 0)
-    return result.assign(ratio=ratio)[["cell", "value", "usual", "ratio", "state"]]
+        mean = rows[rows["state"] == VALID].groupby("cell")["value"].mean()
+        own["usual"] = mean.reindex(own["cell"]).to_numpy()
+    result = _roll(city, own["cell"].to_numpy(), own["value"].to_numpy(), own["state"].to_numpy(), resolution)
+    # Of a parent, only children that have both figures: one that is suppressed now or then would look like a change.
+    both = own["value"].notna() & own["usual"].notna()
+    parts = own[both].assign(cell=_rolled(city, own.loc[both, "cell"].to_numpy(dtype=np.uint64), resolution))
+    sums = parts.groupby("cell")[["value", "usual"]].sum().reindex(result["cell"])
+    alone = own["usual"].to_numpy() if len(result) == len(own) else sums["usual"].to_numpy()
+    ratio = sums["value"] / sums["usual"].where(sums["usual"] > 0)
+    return result.assign(usual=alone, ratio=ratio.to_numpy())[["cell", "value", "usual", "ratio", "state"]]
 
 
 def profile(city: City, cell: int, measure: str, resolution: int | None = None) -> pd.DataFrame:

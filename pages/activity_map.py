@@ -43,15 +43,18 @@ def _controls(city: City) -> tuple[str, str, int, float]:
     measures = {measure.id: pick(measure.en, measure.zh) for measure in city.info.measures}
     views = {"value": t("Count"), "usual": t("Against the usual hour")}
     rolls = {resolution: _cell_size(city, resolution) for resolution in range(own, max(own - 3, -1), -1)}
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         measure = st.selectbox(
-            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=200
+            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=190
         )
+        # Folded away, so that on a phone the map comes before the second screen.
+        with st.popover(t("Display"), icon=":material/tune:"):
+            roll = _one_of(t("Cell size"), rolls, f"keep_roll_{city.name}", own)
+            if "keep_opacity" not in st.session_state:
+                st.session_state["keep_opacity"] = 60
+            opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity")
+            hours.speed_choice()
         view = _one_of(t("Show"), views, "keep_view", "value")
-        roll = _one_of(t("Cell size"), rolls, f"keep_roll_{city.name}", own)
-        if "keep_opacity" not in st.session_state:
-            st.session_state["keep_opacity"] = 75
-        opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity", width=170)
     return measure, view, roll, opacity / 100
 
 
@@ -94,7 +97,7 @@ def _moving(city: City, measure: str, view: str, resolution: int, opacity: float
 def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: int, opacity: float) -> None:
     base = st.get_option("server.baseUrlPath")
     own = None if resolution == city.info.resolution else resolution
-    unit = city.info.measure(measure).unit
+    unit = t(city.info.measure(measure).unit)
     deck = maps.activity_deck(
         addresses.activity_address(base, city, hour, measure, own, view),
         addresses.style_address(base, city),
@@ -102,6 +105,7 @@ def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: in
         opacity,
         [state.cell()] if state.cell() is not None else [],
         f"<b>{{label}}</b> {unit}<br/><span style='opacity:.75'>{{hex}}</span>",
+        addresses.missing_address(base, city, hour, measure, own),
     )
     key = f"map_{city.name}_{state.visit()}"
     st.pydeck_chart(deck, height=_MAP_HEIGHT_PX, key=key, on_select=lambda: _click(key))
@@ -128,7 +132,7 @@ def _opening(city: City) -> maps.View:
 def _curves(city: City, hour: pd.Timestamp, measure: str) -> None:
     """Show the week of the chosen cell and of the whole city."""
     info = city.info
-    unit, lang = info.measure(measure).unit, current()
+    unit, lang = t(info.measure(measure).unit), current()
     cell = state.cell()
     if cell is not None:
         (name,) = grid.to_hex([cell])

@@ -17,6 +17,7 @@ from fusion.geo import grid
 
 CELLS = "cells"  # id of the layer that answers to clicks; its objects carry `hex`
 
+MISSING_RING = [29, 39, 48, 210]
 _CASING, _INK = [255, 255, 255, 235], [20, 30, 40, 255]
 _TOOLTIP_STYLE = {
     "backgroundColor": "rgba(29,39,48,0.92)",
@@ -60,6 +61,7 @@ def activity_deck(
     opacity: float = 0.75,
     outlined: Sequence[int] = (),
     tooltip_html: str | None = None,
+    missing_url: str | None = None,
 ) -> pdk.Deck:
     """Draw one hour of every cell above the imagery.
 
@@ -70,10 +72,14 @@ def activity_deck(
         opacity: of the cells, 0 to 1.
         outlined: cells to draw an outline around.
         tooltip_html: shown over a cell, with {label} and {hex} in it.
+        missing_url: address of the cells that the hour misses; each gets a ring inside its edge, which no neighbour
+            paints over.
     """
     layers = []
     if data_url is not None:
         layers.append(_cell_layer(data_url, opacity))
+    if missing_url is not None:
+        layers.append(_ring_layer(missing_url))
     return _deck([*layers, *_outlines(outlined)], style_url, view, tooltip_html)
 
 
@@ -104,7 +110,6 @@ def result_deck(
                 "label": function.zh if lang == "zh" else function.en,
                 "percent": f"{confidence:.0%}",
                 "fill": [*_rgb(function.colour), round(40 + 215 * float(np.clip(confidence, 0, 1)))],
-                "line": [255, 255, 255, 60],
             }
         )
     layer = _cell_layer(records, opacity)
@@ -114,7 +119,7 @@ def result_deck(
 def picking_deck(
     cells: Sequence[int], style_url: str, view: View, outlined: Sequence[int] = (), tint: str = "#1f5a7a"
 ) -> pdk.Deck:
-    """Draw cells to choose from as faint outlines, the chosen ones filled and outlined.
+    """Draw cells to choose from as a faint veil, the chosen ones tinted.
 
     Args:
         cells: all that can be chosen, in the order that a selection's row numbers count.
@@ -127,8 +132,7 @@ def picking_deck(
     records = [
         {
             "hex": hex_,
-            "fill": [*_rgb(tint), 150 if int(cell) in chosen else 14],
-            "line": [255, 255, 255, 255 if int(cell) in chosen else 90],
+            "fill": [*_rgb(tint), 170] if int(cell) in chosen else [255, 255, 255, 60],
         }
         for cell, hex_ in zip(cells, grid.to_hex(np.asarray(cells, dtype=np.uint64)), strict=True)
     ]
@@ -149,7 +153,6 @@ def change_deck(table: pd.DataFrame, style_url: str, view: View, texts: dict[str
             "hex": id_,
             "label": texts[change],
             "fill": [*_rgb(CHANGES[change][0]), CHANGES[change][1]],
-            "line": [0, 0, 0, 0],
         }
         for id_, change in zip(table["id"], table["change"], strict=True)
     ]
@@ -166,23 +169,39 @@ CHANGES = {
 
 
 def _cell_layer(data: str | list[dict[str, Any]], opacity: float) -> pdk.Layer:
-    colours = {"getFillColor": "@@=fill", "getLineColor": "@@=line"}
+    colours = {"getFillColor": "@@=fill"}
     return pdk.Layer(
         "H3HexagonLayer",
         data,
         id=CELLS,
         pickable=True,
-        auto_highlight=True,
-        highlight_color=[255, 255, 255, 90],
         get_hexagon="hex",
         extruded=False,
-        stroked=True,
-        filled=True,
+        # Seams by leaving a little of each cell out: outlines would double what a click has to be drawn for, and where
+        # a map is drawn without a graphics card a click that takes over 250 ms is none.
+        stroked=False,
+        coverage=0.95,
         opacity=opacity,
-        line_width_min_pixels=1,
         # Streamlit pales every cell but the selected one through a layer's own colour accessors; colours given to the
         # layers below stay as the legend has them, and the selection is an outline of our own.
         _subLayerProps={"hexagon-cell": dict(colours), "hexagon-cell-hifi": dict(colours)},
+    )
+
+
+def _ring_layer(data: str) -> pdk.Layer:
+    return pdk.Layer(
+        "H3HexagonLayer",
+        data,
+        id="missing",
+        pickable=False,
+        get_hexagon="hex",
+        coverage=0.72,
+        extruded=False,
+        filled=False,
+        stroked=True,
+        get_line_color=MISSING_RING,
+        get_line_width=14,
+        line_width_min_pixels=0.8,
     )
 
 

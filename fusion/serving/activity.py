@@ -18,26 +18,42 @@ from fusion.serving.scale import MISSING_COLOUR, SUPPRESSED_COLOUR, rgb, scale_o
 
 # Red, green, blue, opacity. A cell without a figure shows the imagery through, and still answers to a click.
 _SUPPRESSED_FILL = [*rgb(SUPPRESSED_COLOUR), 150]
-_EMPTY_FILL = [*rgb(MISSING_COLOUR), 12]
-_VALID_LINE = [255, 255, 255, 55]
-_SUPPRESSED_LINE = [255, 255, 255, 110]
-_MISSING_LINE = [*rgb(MISSING_COLOUR), 230]
+_EMPTY_FILL = [*rgb(MISSING_COLOUR), 20]
 
 
 def activity_json(
     city: City, hour: pd.Timestamp, measure: str, resolution: int | None = None, view: str = "value"
 ) -> bytes:
-    """Return a JSON list with one record a cell: `hex`, `value`, `state`, `label`, `fill`, `line`.
+    """Return a JSON list with one record a cell: `hex`, `value`, `state`, `label`, `fill`.
 
     `value` is the count, or its ratio to the usual hour, null where there is none; `state` 0 valid, 1 suppressed, 2
-    missing; `label` the figure as text in no language; `fill` and `line` bytes of red, green, blue and opacity.
+    missing; `label` the figure as text in no language; `fill` bytes of red, green, blue and opacity.
 
     Raises:
         InputError: the city has no such hour, measure, resolution or view.
         CityError: the city has no signaling.
     """
-    tables = tuple(stamp(path) for path in (city.path / "city.toml", city.activity, city.functions))
-    return _activity_json(tables, hour, measure, resolution, view)
+    return _activity_json(_stamps(city), hour, measure, resolution, view)
+
+
+def missing_json(city: City, hour: pd.Timestamp, measure: str, resolution: int | None = None) -> bytes:
+    """Return a JSON list with one record, `hex`, for each cell that the hour misses.
+
+    Raises:
+        InputError, CityError: as `activity_json`.
+    """
+    return _missing_json(_stamps(city), hour, measure, resolution)
+
+
+def _stamps(city: City) -> tuple[Stamp, ...]:
+    return tuple(stamp(path) for path in (city.path / "city.toml", city.activity, city.functions))
+
+
+@lru_cache(maxsize=128)
+def _missing_json(tables: tuple[Stamp, ...], hour: pd.Timestamp, measure: str, resolution: int | None) -> bytes:
+    table = store.snapshot(open_city(Path(tables[0].path).parent), hour, measure, resolution)
+    gaps = grid.to_hex(table["cell"][table["state"] == store.MISSING])
+    return json.dumps([{"hex": hex_} for hex_ in gaps], separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=128)
@@ -63,7 +79,7 @@ def records(city: City, hour: pd.Timestamp, measure: str, resolution: int | None
     states = table["state"].to_numpy()
     known = np.isfinite(values)
     threshold = city.info.measure(measure).min_count
-    fills = [[*rgb(colour), 255] for colour in scale.colours]
+    fills = [[*rgb(colour), alpha] for colour, alpha in zip(scale.colours, scale.alphas, strict=True)]
     steps = scale.steps(np.where(known, values, 0))
     result = []
     for hex_, value, state, label, step, drawn in zip(
@@ -76,21 +92,13 @@ def records(city: City, hour: pd.Timestamp, measure: str, resolution: int | None
         strict=True,
     ):
         if drawn:
-            fill, line = fills[step], _VALID_LINE
+            fill = fills[step]
         elif state == store.SUPPRESSED:
-            fill, line, label = _SUPPRESSED_FILL, _SUPPRESSED_LINE, f"≤ {threshold}" if threshold else "•"
+            fill, label = _SUPPRESSED_FILL, f"≤ {threshold}" if threshold else "•"
         elif state == store.MISSING:
-            fill, line, label = _EMPTY_FILL, _MISSING_LINE, "—"
+            fill, label = _EMPTY_FILL, "—"
         else:  # a figure with no usual one to compare it with
-            fill, line, label = _EMPTY_FILL, _VALID_LINE, label.split(" ")[0]
-        result.append(
-            {
-                "hex": hex_,
-                "value": round(value, 6) if drawn else None,
-                "state": state,
-                "label": label,
-                "fill": fill,
-                "line": line,
-            }
-        )
+            fill, label = _EMPTY_FILL, label.split(" ")[0]
+        shown = round(value, 6) if drawn else None
+        result.append({"hex": hex_, "value": shown, "state": state, "label": label, "fill": fill})
     return result

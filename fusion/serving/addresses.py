@@ -69,11 +69,22 @@ def activity_address(
     base: str, city: City, hour: pd.Timestamp, measure: str, resolution: int | None = None, view: str = "value"
 ) -> str:
     """Return the address of one hour of every cell, coloured."""
+    return _hour_address(base, city, "activity", hour, measure, resolution, view=view)
+
+
+def missing_address(base: str, city: City, hour: pd.Timestamp, measure: str, resolution: int | None = None) -> str:
+    """Return the address of the cells that the hour misses."""
+    return _hour_address(base, city, "missing", hour, measure, resolution)
+
+
+def _hour_address(
+    base: str, city: City, what: str, hour: pd.Timestamp, measure: str, resolution: int | None, **more: str
+) -> str:
     query = {
         "hour": hour.tz_convert("UTC").strftime(HOUR_FORMAT),
         "measure": measure,
         "resolution": resolution if resolution is not None else city.info.resolution,
-        "view": view,
+        **more,
         "v": activity_version(city),
     }
-    return f"{prefix(base)}/api/{city.name}/activity?{urlencode(query)}"
+    return f"{prefix(base)}/api/{city.name}/{what}?{urlencode(query)}"

@@ -42,6 +42,7 @@ def build(base: str) -> list[BaseRoute]:
         Route(f"{front}/tiles/{{city}}/style.json", _guarded(style)),
         Route(f"{front}/tiles/{{city}}/{{z}}/{{x}}/{{y}}.png", _guarded(_tile)),
         Route(f"{front}/api/{{city}}/activity", _guarded(_activity)),
+        Route(f"{front}/api/{{city}}/missing", _guarded(_missing)),
         *(
             Route(f"{front}/{root}{rest}", _nothing, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
             for root in ("tiles", "api")
@@ -58,11 +59,13 @@ def _tile(request: Request) -> Response:
 
 def _activity(request: Request) -> Response:
     city = open_city(request.path_params["city"])
-    asked = request.query_params
-    resolution = _whole(asked["resolution"], "resolution") if asked.get("resolution") else None
-    body = activity.activity_json(
-        city, _hour(asked.get("hour", "")), asked.get("measure", ""), resolution, asked.get("view", "value")
-    )
+    body = activity.activity_json(city, *_asked(request), request.query_params.get("view", "value"))
+    return Response(body, media_type="application/json", headers=_kept(request, activity_version(city)))
+
+
+def _missing(request: Request) -> Response:
+    city = open_city(request.path_params["city"])
+    body = activity.missing_json(city, *_asked(request))
     return Response(body, media_type="application/json", headers=_kept(request, activity_version(city)))
 
 
@@ -85,6 +88,13 @@ def _guarded(answer: Callable[[Request], Response]) -> Callable[[Request], Respo
 
 def _kept(request: Request, version: str) -> dict[str, str]:
     return {"Cache-Control": _KEEP if request.query_params.get("v") == version else _ASK_AGAIN}
+
+
+def _asked(request: Request) -> tuple[pd.Timestamp, str, int | None]:
+    """Hour, measure and resolution (None: the city's own)."""
+    asked = request.query_params
+    resolution = _whole(asked["resolution"], "resolution") if asked.get("resolution") else None
+    return _hour(asked.get("hour", "")), asked.get("measure", ""), resolution
 
 
 def _whole(text: str, what: str) -> int:

@@ -1,6 +1,6 @@
 """Colour scales of the activity map: few steps with round edges, the same at every hour, so that hours compare.
 
-Sequential: ColorBrewer's YlOrRd, seven classes; diverging: its PuOr (C. Brewer, colorbrewer2.org, Apache 2.0), both
+Sequential: ColorBrewer's YlOrRd, seven classes; diverging: PuOr (C. Brewer, colorbrewer2.org, Apache 2.0), both
 safe for colour-blind readers. Purple is fewer than usual, orange more.
 """
 
@@ -19,7 +19,7 @@ from fusion.serving.addresses import Stamp, stamp
 VIEWS = ("value", "usual")
 
 SEQUENTIAL = ("#ffffb2", "#fed976", "#feb24c", "#fd8d3c", "#fc4e2a", "#e31a1c", "#b10026")
-DIVERGING = ("#542788", "#998ec3", "#d8daeb", "#f7f7f7", "#fee0b6", "#f1a340", "#b35806")
+DIVERGING = ("#542788", "#8073ac", "#b2abd2", "#f7f7f7", "#fdb863", "#e08214", "#b35806")
 SUPPRESSED_COLOUR = "#8b95a1"
 MISSING_COLOUR = "#5d6873"
 
@@ -31,10 +31,16 @@ _SHARES = (0.15, 0.35, 0.55, 0.75, 0.9, 0.97)  # finer at the top, where the pla
 
 @dataclass(frozen=True)
 class Scale:
-    """Steps of colour: `edges` (n - 1,) ascending between `colours` (n,), "#rrggbb"."""
+    """Steps of colour: `edges` (n - 1,) ascending between `colours` (n,), "#rrggbb"; step `faint` weighs half."""
 
     edges: tuple[float, ...]
     colours: tuple[str, ...]
+    faint: int | None = None
+
+    @property
+    def alphas(self) -> tuple[int, ...]:
+        """Opacity of each step, 0 to 255."""
+        return tuple(110 if step == self.faint else 255 for step in range(len(self.colours)))
 
     def steps(self, values: ArrayLike) -> NDArray[np.intp]:
         """Return the step of each value, 0 to n - 1; a value on an edge belongs above it."""
@@ -52,7 +58,8 @@ def scale_of(city: City, measure: str, resolution: int | None = None, view: str 
         raise InputError(f"unknown view {view!r}: use one of {', '.join(VIEWS)}")
     city.info.measure(measure)
     if view == "usual":
-        return Scale(RATIO_EDGES, DIVERGING)
+        # What is as usual steps back behind what is not.
+        return Scale(RATIO_EDGES, DIVERGING, faint=3)
     return _value_scale(stamp(city.path / "city.toml"), stamp(city.activity), measure, resolution)
 
 

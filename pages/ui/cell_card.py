@@ -45,7 +45,7 @@ def _count(city: City, cell: int, hour: pd.Timestamp, measure: str) -> None:
             delta = f"{row['ratio'] - 1:+.0%} " + t("against the usual hour")
     else:
         text = t("suppressed") if row["state"] == store.SUPPRESSED else t("missing")
-    st.metric(f"{pick(about.en, about.zh)} ({about.unit})", text, delta, delta_color="off", border=False)
+    st.metric(f"{pick(about.en, about.zh)} ({t(about.unit)})", text, delta, delta_color="off", border=False)
 
 
 def _function(city: City, cell: int) -> None:

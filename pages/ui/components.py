@@ -47,11 +47,15 @@ def city_switcher() -> None:
     chosen = state.city()
     if chosen is None:
         return
+    titles = [title_of(city) for city in cities.values()]
     st.session_state[_CITY_WIDGET] = chosen.name
     st.selectbox(
         t("City"),
         list(cities),
-        format_func=lambda name: title_of(cities[name]),
+        # The browser answers with the text of an option: two cities of one title must not read alike.
+        format_func=lambda name: (
+            title_of(cities[name]) + (f" · {name}" if titles.count(title_of(cities[name])) > 1 else "")
+        ),
         key=_CITY_WIDGET,
         on_change=_switch_city,
     )
@@ -66,7 +70,7 @@ def synthetic_banner(city: City) -> None:
     if city.info.provenance == "synthetic":
         note = t(
             "Streets and stations lie at their true places; people, sites and labels are generated. "
-            "No figure here describes the real Zhengzhou."
+            "No figure describes the real city."
         )
         st.markdown(f":orange-badge[:material/science: {t('synthetic')}] :gray[{note}]")
 

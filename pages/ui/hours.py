@@ -66,7 +66,7 @@ def hour_bar(city: City) -> pd.Timestamp:
     hour = state.hour(city)
     row = span.get_loc(hour)
     playing = interval_s(city) is not None
-    buttons, slider = st.columns([2, 5], gap="medium", vertical_alignment="bottom")
+    buttons, slider = st.columns([2, 6], gap="medium", vertical_alignment="bottom")
     with buttons, st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(
             t("Pause") if playing else t("Play"),
@@ -89,17 +89,6 @@ def hour_bar(city: City) -> pd.Timestamp:
                 on_click=_go,
                 args=(city, row + step),
             )
-        speeds = {"slow": t("slow"), "normal": t("normal"), "fast": t("fast")}
-        if _SPEED not in st.session_state:
-            st.session_state[_SPEED] = "normal"
-        st.segmented_control(
-            t("Speed"),
-            list(speeds),
-            format_func=speeds.__getitem__,
-            key=_SPEED,
-            label_visibility="collapsed",
-            required=True,
-        )
     st.session_state[_SLIDER] = row
     slider.select_slider(
         t("Hour"),
@@ -111,6 +100,14 @@ def hour_bar(city: City) -> pd.Timestamp:
         label_visibility="collapsed",
     )
     return hour
+
+
+def speed_choice() -> None:
+    """Show how fast the hours play."""
+    speeds = {"slow": t("slow"), "normal": t("normal"), "fast": t("fast")}
+    if _SPEED not in st.session_state:
+        st.session_state[_SPEED] = "normal"
+    st.segmented_control(t("Speed of playing"), list(speeds), format_func=speeds.__getitem__, key=_SPEED, required=True)
 
 
 def _toggle(city: City, hours: int) -> None:

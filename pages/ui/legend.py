@@ -7,7 +7,7 @@ import streamlit as st
 
 from fusion.city import City
 from fusion.classes import FUNCTIONS
-from fusion.serving.scale import MISSING_COLOUR, SUPPRESSED_COLOUR, Scale
+from fusion.serving.scale import SUPPRESSED_COLOUR, Scale
 from pages.ui.language import pick, t
 
 _STYLE = """
@@ -19,7 +19,7 @@ _STYLE = """
   .legend .swatch {width: 1.05rem; height: 0.8rem; border-radius: 2px; box-sizing: border-box; flex: none;
                    border: 1px solid rgba(0, 0, 0, 0.18);}
   .legend .steps {display: inline-flex; flex-wrap: wrap;}
-  .legend .step {min-width: 3.1rem; text-align: center; font-variant-numeric: tabular-nums; font-size: 0.78rem;}
+  .legend .step {min-width: 4.1rem; text-align: center; font-variant-numeric: tabular-nums; font-size: 0.78rem;}
   .legend .step .bar {height: 0.75rem; border-top: 1px solid rgba(0,0,0,.18); border-bottom: 1px solid rgba(0,0,0,.18);}
   .legend .step:first-child .bar {border-left: 1px solid rgba(0,0,0,.18); border-radius: 2px 0 0 2px;}
   .legend .step:last-child .bar {border-right: 1px solid rgba(0,0,0,.18); border-radius: 0 2px 2px 0;}
@@ -35,14 +35,15 @@ def activity_legend(city: City, scale: Scale, measure: str, view: str) -> None:
         texts = ["< ⅓", "⅓–½", "½–0.8", t("as usual"), "1.25–2×", "2–3×", "> 3×"]
         empty = t("no usual hour to compare with")
     else:
-        title = f"{pick(about.en, about.zh)} ({about.unit})"
+        title = f"{pick(about.en, about.zh)} ({t(about.unit)})"
         texts = _ranges(scale)
         empty = ""
     items = [f'<span class="title">{escape(title)}</span>', _steps(scale.colours, texts)]
     if about.min_count:
         withheld = t("suppressed (≤ {count}, withheld by the source)", count=about.min_count)
         items.append(_item(f"background:{SUPPRESSED_COLOUR}", withheld))
-    items.append(_item(f"background:transparent;border:1.5px solid {MISSING_COLOUR}", t("missing (not reported)")))
+    ring = "background:transparent;border:1.5px solid #1d2730;border-radius:50%;width:.8rem"
+    items.append(_item(ring, t("missing (not reported)")))
     if empty:
         items.append(_item("background:transparent", empty))
     if city.info.flagged:
