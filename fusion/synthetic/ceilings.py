@@ -4,7 +4,9 @@
 - `additive`: the best rule of the form argmax over f of s_f(appearance) + t_f(rhythm), which is what adding up two
   streams' scores (late fusion with a linear end) can express;
 - `joint`: the best guess from the pair;
-- `oracle`: from the pair and the pairs of the sites next to it, through the affinity of neighbours.
+- `oracle`: from the pair and the pairs of the sites next to it, through the affinity of neighbours;
+- `image_near`, `signal_near` (only when asked for): as `image` and `signal`, with the neighbours' appearances (or
+  rhythms) as the oracle has them: what a single modality could learn from beyond its own site.
 
 All take the latents as known, which no network does. So they bound what can be expected, up to two leaks: a network
 also sees a little of the neighbours (chips overlap them, ConvLSTM reads them), which is what `oracle` allows for, and
@@ -24,6 +26,7 @@ from fusion.errors import CityError, InputError
 
 Floats = NDArray[np.float64]
 RULES = ("image", "signal", "additive", "joint", "oracle")
+NEAR_RULES = ("image_near", "signal_near")
 _DRAWS = 1000
 
 
@@ -73,16 +76,19 @@ def load_truth(city_path: Path) -> Truth:
     )
 
 
-def ceilings(truth: Truth, cells: ArrayLike, draws: int = _DRAWS, seed: int = 0) -> pd.DataFrame:
+def ceilings(
+    truth: Truth, cells: ArrayLike, draws: int = _DRAWS, seed: int = 0, rules: tuple[str, ...] = RULES
+) -> pd.DataFrame:
     """Return each rule's accuracy on some cells, with a 95 % interval from resampling their sites.
 
     Args:
         truth: of the city.
         cells: (n,) labelled cells, for instance a fold's test cells.
         draws, seed: of the bootstrap.
+        rules: which; NEAR_RULES may be added.
 
     Returns:
-        A row for each of RULES: rule, accuracy, low, high (shares of 1).
+        A row for each rule: rule, accuracy, low, high (shares of 1).
 
     Raises:
         InputError: a cell is not among the labelled cells of the city, or there is none.
@@ -101,7 +107,7 @@ def ceilings(truth: Truth, cells: ArrayLike, draws: int = _DRAWS, seed: int = 0)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
     table = []
-    for rule in RULES:
+    for rule in rules:
         right = guesses[rule][site] == true
         hits = np.bincount(block, weights=right)
         spread = (times @ hits) / (times @ weight)
@@ -111,25 +117,35 @@ def ceilings(truth: Truth, cells: ArrayLike, draws: int = _DRAWS, seed: int = 0)
 
 
 def guess(truth: Truth) -> dict[str, NDArray[np.int64]]:
-    """Return what each rule says of every site, (S,) function indices."""
+    """Return what each of RULES and NEAR_RULES says of every site, (S,) function indices."""
     sites = int(truth.site.max()) + 1
     appearance, rhythm = np.zeros(sites, dtype=np.int64), np.zeros(sites, dtype=np.int64)
     appearance[truth.site], rhythm[truth.site] = truth.appearance, truth.rhythm
-    joint = truth.joint
-    known = joint[:, appearance, rhythm].T  # (S,F), proportional to P(f | a, r)
-    known = known / known.sum(axis=1, keepdims=True)
-    # One message from each neighbour: how much its own latents favour each function here.
+    seen = {
+        "image": truth.joint.sum(axis=2)[:, appearance].T,
+        "signal": truth.joint.sum(axis=1)[:, rhythm].T,
+        "joint": truth.joint[:, appearance, rhythm].T,
+    }
+    return {
+        **{rule: likely.argmax(axis=1) for rule, likely in seen.items()},
+        "additive": truth.additive[appearance, rhythm].astype(np.int64),
+        "oracle": _with_neighbours(truth, seen["joint"]),
+        "image_near": _with_neighbours(truth, seen["image"]),
+        "signal_near": _with_neighbours(truth, seen["signal"]),
+    }
+
+
+def _with_neighbours(truth: Truth, likely: Floats) -> NDArray[np.int64]:
+    """Guess from (S,F) likelihoods of each site and one message from each of its neighbours.
+
+    Exact for a site whose neighbours touch nothing else (one step of belief propagation), near enough elsewhere.
+    """
+    known = likely / likely.sum(axis=1, keepdims=True)
     message = np.log(known @ truth.affinity)
     total = np.log(np.maximum(known, 1e-300))
     for one, other in (truth.pairs.T, truth.pairs.T[::-1]):
         np.add.at(total, one, message[other])
-    return {
-        "image": joint.sum(axis=2).argmax(axis=0)[appearance],
-        "signal": joint.sum(axis=1).argmax(axis=0)[rhythm],
-        "additive": truth.additive[appearance, rhythm].astype(np.int64),
-        "joint": known.argmax(axis=1),
-        "oracle": total.argmax(axis=1),
-    }
+    return total.argmax(axis=1)
 
 
 def expected_ceilings(joint: Floats, additive: NDArray[np.int32] | None = None) -> dict[str, float]:
