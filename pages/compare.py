@@ -43,7 +43,7 @@ def render() -> None:
     _show_pairs(city, comparison)
     _show_classes(city, comparison)
     chosen = _choose_experiment(comparison)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([3, 2], gap="large")
     with left:
         _show_confusion(city, comparison, chosen)
     with right:
@@ -97,8 +97,8 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
     tested = comparison.accuracy["n"].max()
     lines = [
         t(
-            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seed {seed}; "
-            "intervals by bootstrap over the groups, because neighbouring cells are alike.",
+            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seed "
+            "{seed}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
             n=tested,
             groups=comparison.accuracy["groups"].max(),
             folds=setting.folds,
@@ -110,8 +110,8 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
         lines.append(t("Not every model was run on the same folds: compare them only in the paired test below."))
     lines.append(
         t(
-            "Hollow: reported by the user (weekly report of 14 to 27 December 2022), own data set, not measured here and "
-            "not comparable with the rest."
+            "Hollow: reported by the user (weekly report of 14 to 27 December 2022), own data set, not measured here "
+            "and not comparable with the rest."
         )
     )
     st.caption(" ".join(lines))
@@ -119,14 +119,16 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
         with st.expander(t("What the ceilings assume")):
             st.markdown(
                 "\n".join(
-                    f"- **{models.ceiling_name(row['rule'])}** {percent(row['accuracy'])}: {models.ceiling_meaning(row['rule'])}"
+                    f"- **{models.ceiling_name(row['rule'])}** {percent(row['accuracy'])}: "
+                    f"{models.ceiling_meaning(row['rule'])}"
                     for row in comparison.ceilings.to_dict("records")
                 )
             )
             st.caption(
                 t(
-                    "Known because the city is synthetic: computed from the tables that drew it, on the same test cells. "
-                    "The first four know a place's own latent look and rhythm, which a network has to see through noise."
+                    "Known because the city is synthetic: computed from the tables that drew it, on the same test "
+                    "cells. The first four know a place's own latent look and rhythm, which a network has to see "
+                    "through noise."
                 )
             )
     components.table_under(view.accuracy_table(comparison, lang), f"{city.name}-accuracy", _accuracy_columns())
@@ -168,9 +170,9 @@ def _show_pairs(city: City, comparison: Comparison) -> None:
         st.markdown(view.paired_sentence(headline["paired"], t))
     st.caption(
         t(
-            "Intervals draw spatial groups with replacement. McNemar's test stands beside them for comparability: it takes "
-            "cells for independent, which neighbours are not, so its p-values are too small. No correction for the number "
-            "of pairs."
+            "Intervals draw spatial groups with replacement. McNemar's test stands beside them for comparability: it "
+            "takes cells for independent, which neighbours are not, so its p-values are too small. No correction for "
+            "the number of pairs."
         )
     )
     components.table_under(view.paired_table(paired), f"{city.name}-paired", _paired_columns())
@@ -187,7 +189,8 @@ def _show_classes(city: City, comparison: Comparison) -> None:
     )
     unknown = view.not_evaluable(comparison, lang)
     text = t(
-        "F1 in per cent. A dash: not evaluable, no fold has the class in both training and test; macro-F1 leaves it out."
+        "F1 in per cent. A dash: not evaluable, no fold has the class in both training and test; macro-F1 leaves it "
+        "out."
     )
     if unknown:
         text += " " + t("Not evaluable here: {names}.", names=t(", ").join(unknown))
@@ -235,7 +238,8 @@ def _show_calibration(city: City, comparison: Comparison, experiment: str) -> No
     right.metric(t("ECE after scaling"), percent(row["ece_after"]))
     st.caption(
         t(
-            "Expected calibration error on the test cells, 15 bins; one temperature a run, fitted on its validation fold."
+            "Expected calibration error on the test cells, 15 bins; one temperature a run, fitted on its validation "
+            "fold."
         )
     )
     components.table_under(bins.drop(columns="experiment"), f"{city.name}-reliability-{experiment}")
@@ -255,7 +259,8 @@ def _show_cost(city: City, comparison: Comparison) -> None:
     )
     st.caption(
         t(
-            "Mean over the folds; a larger mark has more parameters. Times hold for the machine that trained, not for yours."
+            "Mean over the folds; a larger mark has more parameters. Times hold for the machine that trained, not for "
+            "yours."
         )
     )
     cost = known[["experiment", "accuracy", "parameters", "train_s"]]

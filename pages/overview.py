@@ -4,6 +4,7 @@ import streamlit as st
 
 from fusion.charts.city_figures import class_figure, states_figure, totals_figure
 from fusion.city import City
+from fusion.geo import grid
 from pages.ui import caches, components, language, models
 from pages.ui.language import pick, t
 from pages.views.formats import interval, percent, points, time_span
@@ -54,9 +55,8 @@ def _show_coverage(city: City) -> None:
         border=True,
     )
     columns[2].metric(t("Labelled cells"), f"{found['labelled']:,}" if city.has_functions else "–", border=True)
-    columns[3].metric(
-        t("Imagery"), t("yes") if city.has_imagery else t("none"), border=True, help=t("Overhead imagery of the city.")
-    )
+    area_km2 = float(grid.area_m2(caches.cells(city)).sum()) / 1e6
+    columns[3].metric(t("Area of the cells"), f"{area_km2:,.0f} km²", border=True)
     if "share_valid" in found:
         st.plotly_chart(
             states_figure(found, language.current()),
@@ -119,7 +119,9 @@ def _show_classes(city: City) -> None:
 
 
 def _show_headline(city: City) -> None:
-    st.subheader(t("How well the functions are recognised"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(t("How well the functions are recognised"))
+        components.synthetic_badge(city)
     comparison = models.comparison(city)
     if comparison.setting is None:
         models.no_runs(city)
@@ -138,29 +140,23 @@ def _show_headline(city: City) -> None:
         (columns[0], t("Best fusion"), fusion),
         (columns[1], t("Best single modality"), unimodal),
     ):
-        with column.container(border=True):
-            components.synthetic_badge(city)
+        with column.container(border=True, height="stretch"):
             st.metric(f"{title}: {row['experiment']}", percent(row["accuracy"]))
             st.caption(
                 t("95 % interval {interval}, {n:,} test cells", interval=interval(row["low"], row["high"]), n=row["n"])
             )
-    with columns[2].container(border=True):
-        components.synthetic_badge(city)
+    with columns[2].container(border=True, height="stretch"):
         st.metric(t("Difference, points"), points(gap["difference"]) if gap else "–")
         if gap:
-            st.caption(
-                t("95 % interval {interval}, same cells", interval=interval(gap["low"], gap["high"], signed=True))
-                + ". "
-                + (
-                    t("It excludes zero.")
-                    if gap["low"] > 0 or gap["high"] < 0
-                    else t("It includes zero: no proven gain.")
-                )
-            )
+            said = interval(gap["low"], gap["high"], signed=True)
+            if gap["low"] > 0 or gap["high"] < 0:
+                st.caption(t("95 % interval {interval}, same cells. It excludes zero.", interval=said))
+            else:
+                st.caption(t("95 % interval {interval}, same cells. It includes zero: no proven gain.", interval=said))
     notes = [
         t(
-            "Spatial test folds that share no pixel and no series with training ({folds} folds, seed {seed}); each is the "
-            "best of several models on the same test cells, so slightly flattered.",
+            "Spatial test folds that share no pixel and no series with training ({folds} folds, seed {seed}); each "
+            "is the best of several models on the same test cells, so slightly flattered.",
             folds=comparison.setting.folds,
             seed=comparison.setting.seed,
         )

@@ -102,6 +102,7 @@ def _choose_model(city: City, records: list[RunRecord]) -> Question:
         key=RUN,
         persist_state="session",
     )
+    st.caption(_describe(by_id[run]))
     reasons = stale_reasons(by_id[run], city.fingerprint())
     components.stale_notice(reasons, t("This run"))
     sides = st.toggle(
@@ -116,13 +117,19 @@ def _choose_model(city: City, records: list[RunRecord]) -> Question:
 
 
 def _run_name(record: RunRecord, city: City) -> str:
-    parts = [
-        record.experiment,
-        modality_name(modality_of(record.experiment), language.current()),
-        t("fold {fold} of {folds}, seed {seed}", fold=record.fold + 1, folds=record.folds, seed=record.seed),
-    ]
-    parts += [t("shipped")] if record.shipped else []
+    parts = [record.experiment, t("fold {fold} of {folds}", fold=record.fold, folds=record.folds)]
+    parts += [t("seed {seed}", seed=record.seed)] if record.seed else []
     parts += [t("out of date")] if stale_reasons(record, city.fingerprint()) else []
+    return " · ".join(parts)
+
+
+def _describe(record: RunRecord) -> str:
+    parts = [
+        modality_name(modality_of(record.experiment), language.current()),
+        t("shipped with the program") if record.shipped else t("own run"),
+        t("seed {seed}", seed=record.seed),
+        t("{share} right on its test fold", share=percent(float(record.metrics["overall_accuracy"]))),
+    ]
     return " · ".join(parts)
 
 
@@ -296,20 +303,7 @@ def _show_summary(answer: Answer) -> None:
     right.metric(t("Mean confidence"), percent(float(answer.table["confidence"].mean())), border=True)
     parts = view.by_part(answer.table)
     st.markdown(f"**{t('What these cells were to the run')}**")
-    st.dataframe(
-        pd.DataFrame(
-            {
-                t("Part"): [region_cards.part_name(part) for part in parts["part"]],
-                t("Cells"): parts["cells"],
-                t("Known"): parts["known"],
-                t("Right"): parts["right"],
-                t("Share right"): (parts["right"] / parts["known"].where(parts["known"] > 0)),
-            }
-        ),
-        hide_index=True,
-        column_config={t("Share right"): st.column_config.NumberColumn(format="percent")},
-        key="predict_parts",
-    )
+    st.markdown(_part_lines(parts))
     if "train" in set(parts["part"]):
         st.warning(
             t("The run was trained on some of these cells: being right there proves nothing. Judge it on test cells."),
@@ -317,6 +311,23 @@ def _show_summary(answer: Answer) -> None:
         )
     if "unknown" in set(parts["part"]):
         st.caption(t("The data changed since the run, so nobody can tell which of these cells it was trained on."))
+
+
+def _part_lines(parts: pd.DataFrame) -> str:
+    lines = [f"| {t('Part')} | {t('Cells')} | {t('Right, where the function is known')} |", "|:--|--:|--:|"]
+    for row in parts.to_dict("records"):
+        share = (
+            t(
+                "{right:,} of {known:,} ({share})",
+                right=row["right"],
+                known=row["known"],
+                share=percent(row["right"] / row["known"]),
+            )
+            if row["known"]
+            else "–"
+        )
+        lines.append(f"| {region_cards.part_name(row['part'])} | {row['cells']:,} | {share} |")
+    return "\n".join(lines)
 
 
 def _show_downloads(city: City, answer: Answer) -> None:

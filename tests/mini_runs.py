@@ -90,8 +90,8 @@ def write_checkpoint(folder: Path, samples_meta: object, temperature: float = 1.
     spec = InputSpec(meta.chip_px, meta.steps, 3 * meta.channels, 2 * meta.k + 1, meta.grid, len(IDS))
     scalers = {
         "measures": list(meta.measures),
-        "mean": [3.0] * len(meta.measures),
-        "std": [1.0] * len(meta.measures),
+        "series_mean": [3.0] * len(meta.measures),
+        "series_std": [1.0] * len(meta.measures),
         "image_mean": [110.0, 110.0, 110.0],
         "image_std": [40.0, 40.0, 40.0],
     }

@@ -25,6 +25,7 @@ from fusion.classes import FUNCTIONS, IDS
 from fusion.store import SUPPRESSED
 
 FLAG = "#cc3311"
+_DAY_MS = 86_400_000
 _WORDS = {
     "cells": {"en": "Labelled cells", "zh": "已标注单元"},
     "valid": {"en": "valid", "zh": "有效"},
@@ -85,7 +86,11 @@ def states_figure(coverage: Mapping[str, float], lang: str = "en") -> go.Figure:
             y=[""],
             orientation="h",
             name=f"{_word(state, lang)} {share:.1f} %",
-            marker={"color": colour, "pattern": {"shape": pattern, "fgopacity": 0.35}, "line": {"width": 0}},
+            marker={
+                "color": colour,
+                "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.8, "size": 7},
+                "line": {"width": 0},
+            },
             hovertemplate=f"{_word(state, lang)}: <b>%{{x:.1f}} %</b><extra></extra>",
         )
     figure.update_layout(
@@ -277,7 +282,13 @@ def _mark(figure: go.Figure, hour: pd.Timestamp | None, timezone: str) -> None:
 
 def _hour_axes(figure: go.Figure, local: pd.Series, unit: str, height: int) -> None:
     figure.update_layout(
-        xaxis={"tickformat": "%m-%d", "dtick": 86_400_000 if len(local) <= 24 * 14 else None, "title": None},
+        xaxis={
+            "tickformat": "%m-%d",
+            "dtick": _DAY_MS * (2 if height < 250 else 1) if len(local) <= 24 * 14 else None,
+            "tickangle": 0,
+            "tickfont": {"size": 11},
+            "title": None,
+        },
         yaxis={"title": unit, "rangemode": "tozero", "automargin": True},
         height=height,
         margin={"l": 8, "r": 8, "t": 16, "b": 8},

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fusion.charts.figures import wrap_experiment
 from fusion.charts.palette import COLOURS, FAINT, GREY, class_names
 from fusion.classes import IDS
 
@@ -39,7 +38,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     text = [["—" if np.isnan(value) else f"{value * 100:.0f}" for value in row] for row in values]
     missing = _word("not_evaluable", lang)
     hover = [[missing if np.isnan(value) else f"F1 = {value * 100:.1f} %" for value in row] for row in values]
-    names, lines = class_names(lang), [wrap_experiment(name) for name in experiments]
+    names, lines = class_names(lang), experiments
     figure = go.Figure()
     figure.add_heatmap(
         z=np.where(np.isnan(values), 1.0, np.nan),
@@ -60,7 +59,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
         zmin=0,
         zmax=100,
         colorscale="Cividis",
-        colorbar={"title": "F1 %", "thickness": 10, "outlinewidth": 0},
+        showscale=False,
         xgap=2,
         ygap=2,
         hovertemplate="%{y}<br>%{x}<br><b>%{customdata}</b><extra></extra>",
@@ -103,7 +102,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
         zmin=0,
         zmax=100,
         colorscale="Blues",
-        colorbar={"title": "%", "thickness": 10, "outlinewidth": 0},
+        showscale=False,
         xgap=1,
         ygap=1,
         hovertemplate=(

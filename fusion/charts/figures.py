@@ -51,14 +51,14 @@ def accuracy_figure(
         lang: `en` or `zh`.
     """
     figure = go.Figure()
-    labels = [wrap_experiment(name) for name in accuracy["experiment"]]
+    labels = list(accuracy["experiment"])
     for modality in MODALITIES:
         rows = accuracy[accuracy["modality"] == modality]
         if rows.empty:
             continue
         figure.add_scatter(
             x=rows["accuracy"] * 100,
-            y=[wrap_experiment(name) for name in rows["experiment"]],
+            y=rows["experiment"],
             error_x={
                 "type": "data",
                 "array": (rows["high"] - rows["accuracy"]) * 100,
@@ -75,7 +75,7 @@ def accuracy_figure(
                 f"<br>n = %{{customdata[2]:,.0f}} {_word('cells', lang)}<extra></extra>"
             ),
         )
-    own = [str(row["name"]) for row in reported]
+    own = [str(row["name"]).replace(" + ", "<br>+ ") for row in reported]  # long, and a phone is narrow
     if reported:
         figure.add_scatter(
             x=[float(str(row["accuracy"])) * 100 for row in reported],
@@ -114,8 +114,7 @@ def paired_figure(paired: pd.DataFrame, lang: str = "en") -> go.Figure:
         lang: `en` or `zh`.
     """
     labels = [
-        f"{wrap_experiment(fusion)}<br>− {unimodal}"
-        for fusion, unimodal in zip(paired["fusion"], paired["unimodal"], strict=True)
+        f"{fusion}<br>− {unimodal}" for fusion, unimodal in zip(paired["fusion"], paired["unimodal"], strict=True)
     ]
     figure = go.Figure()
     for modality in ("image", "signal"):
@@ -187,7 +186,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
             y=rows["accuracy"] * 100,
             mode="markers+text",
             name=modality_name(modality, lang),
-            text=rows["experiment"],
+            text=[wrap_experiment(name) for name in rows["experiment"]],
             textposition="top center",
             textfont={"size": 11},
             cliponaxis=False,
@@ -204,7 +203,8 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
             ),
         )
     figure.update_layout(
-        xaxis={"title": _word("seconds", lang), "rangemode": "tozero"},
+        # Room at the right for the names above the marks.
+        xaxis={"title": _word("seconds", lang), "range": [0, 1.2 * float(known["train_s"].max()) if len(known) else 1]},
         yaxis={"title": _word("accuracy", lang).split("(")[0].strip(), "ticksuffix": " %"},
         legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "itemsizing": "constant"},
         height=420,
@@ -214,7 +214,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
 
 
 def wrap_experiment(name: str) -> str:
-    """Break an experiment's name after its plus sign, so that it fits a phone's axis."""
+    """Break an experiment's name after its plus sign."""
     return name.replace("+", " +<br>", 1)
 
 

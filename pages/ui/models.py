@@ -30,7 +30,8 @@ def no_runs(city: City) -> None:
     components.empty(
         t("No model was trained on this city yet."),
         t(
-            "Train one with `python -m fusion train vit+convlstm-bottleneck --city {city}`, or the whole set with `python -m fusion ablate core --city {city}`.",
+            "Train one with `python -m fusion train vit+convlstm-bottleneck --city {city}`, or the whole set with "
+            "`python -m fusion ablate core --city {city}`.",
             city=city.name,
         ),
     )

@@ -1,4 +1,4 @@
-"""Compare's tables as they are shown and downloaded: names and order of columns, words in the reader's language. Pure."""
+"""Compare's tables as they are shown and downloaded, and its findings in words. Pure."""
 
 from collections.abc import Callable
 
@@ -65,13 +65,15 @@ def paired_table(paired: pd.DataFrame) -> pd.DataFrame:
 
 def paired_sentence(row: dict, t: Translate) -> str:
     """Say what one paired comparison found, in one sentence."""
-    text = {
-        1: "**{fusion}** against **{unimodal}**: {difference} points {interval}, a gain beyond chance (McNemar p {p}).",
-        -1: "**{fusion}** against **{unimodal}**: {difference} points {interval}, a loss beyond chance (McNemar p {p}).",
-        0: "**{fusion}** against **{unimodal}**: {difference} points {interval}, no proven difference (McNemar p {p}).",
-    }[int(row["low"] > 0) - int(row["high"] < 0)]
+    if row["low"] > 0:
+        verdict = t("a gain beyond chance")
+    elif row["high"] < 0:
+        verdict = t("a loss beyond chance")
+    else:
+        verdict = t("no proven difference")
     return t(
-        text,
+        "**{fusion}** against **{unimodal}**: {difference} points {interval}, {verdict} (McNemar p {p}).",
+        verdict=verdict,
         fusion=row["fusion"],
         unimodal=row["unimodal"],
         difference=points(row["difference"]),

@@ -66,7 +66,7 @@ def assemble(main: pd.DataFrame, sides: Mapping[str, pd.DataFrame], part: pd.Ser
 
 
 def release(answer: Answer, provenance: str) -> pd.DataFrame:
-    """Return the table that is downloaded: every row says which run and city it comes from, and whether that is synthetic."""
+    """Return the table that is downloaded: every row names its city, run and provenance."""
     front = {"city": answer.question.city, "provenance": provenance, "run": answer.question.run}
     table = answer.table.copy()
     for position, (name, value) in enumerate(front.items()):
