@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
@@ -88,9 +90,9 @@ def build_demo(
         del image
         say(0.88, "drawing the counts")
         counts = draw_counts(plan, latents, wanted, seed)
-        _activity(plan, counts).to_parquet(writer.new("activity.parquet"), index=False)
-        _functions(plan, latents).to_parquet(writer.new("functions.parquet"), index=False)
-        _truth_table(plan, latents).to_parquet(writer.new("truth.parquet"), index=False)
+        _write_table(writer.new("activity.parquet"), _activity(plan, counts))
+        _write_table(writer.new("functions.parquet"), _functions(plan, latents))
+        _write_table(writer.new("truth.parquet"), _truth_table(plan, latents))
         _write_json(writer.new("truth.json"), _truth_notes(plan, tables, wanted, seed))
         _write_json(writer.new("quality.json"), _quality(plan, counts, wanted))
         say(0.95, "taking fingerprints")
@@ -225,6 +227,10 @@ def _quality(plan: Plan, counts: Counts, parameters: Parameters) -> dict:
         },
         "functions": {"files": [], "cells": int((plan.site >= 0).sum()), "warnings": []},
     }
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path, compression="zstd")
 
 
 def _write_json(path: Path, table: dict) -> None:
