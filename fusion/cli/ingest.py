@@ -27,7 +27,7 @@ def ingest_signaling_command(
     value: Annotated[list[str] | None, typer.Option(help="Column of counts; repeat for several.")] = None,
     datum: Annotated[str, typer.Option(help="wgs84, gcj02 or bd09.")] = "wgs84",
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset.")] = None,
-    resolution: Annotated[int, typer.Option(help="H3 resolution.")] = 9,
+    resolution: Annotated[int | None, typer.Option(help="H3 resolution; a new city has 9.")] = None,
     min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (daas 15, milan 0).")] = None,
 ) -> None:
     """Bring hourly counts into a city.

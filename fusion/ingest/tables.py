@@ -37,6 +37,7 @@ class Table:
     delimiter: str | None = None
     header: bool = True
     quoted: bool = False
+    skip: int = 0
 
     @property
     def is_text(self) -> bool:
@@ -45,7 +46,7 @@ class Table:
 
     def layout(self) -> tuple[object, ...]:
         """Return what two files must share to be scanned as one."""
-        return self.columns, self.types, self.delimiter, self.header, self.quoted
+        return self.columns, self.types, self.delimiter, self.header, self.quoted, self.skip
 
     def type_of(self, column: str) -> str:
         """Return DuckDB's type of a column."""
@@ -96,6 +97,8 @@ def read_tables(tables: list[Table], store_rejects: bool = False) -> str:
     mark = quote('"' if first.quoted else "")
     options = {
         "auto_detect": "false",
+        # DuckDB takes an empty first line for the header.
+        "skip": str(first.skip),
         "header": str(first.header).lower(),
         "delim": quote(first.delimiter or ","),
         "quote": mark,
@@ -145,9 +148,11 @@ def _open_text(path: Path, preset: Preset, scratch: Path) -> Table:
     text = head.decode("utf-8-sig", errors="replace")
     if len(head) == _SAMPLE_BYTES:
         text = text[: text.rfind("\n") + 1] or text
-    lines = [line for line in text.splitlines() if line.strip()][: _SAMPLE_ROWS + 1]
+    written = text.splitlines()
+    lines = [line for line in written if line.strip()][: _SAMPLE_ROWS + 1]
     if not lines:
         raise InputError(f"{path.name} is empty: export it again")
+    skip = next(number for number, line in enumerate(written) if line.strip())
     delimiter = _delimiter(lines[0])
     quoted = '"' in text
     rows = list(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE))
@@ -159,7 +164,7 @@ def _open_text(path: Path, preset: Preset, scratch: Path) -> Table:
         raise InputError(f"{path.name} has a header and no rows: export it again")
     sample = pd.DataFrame(body, columns=list(columns), dtype="string").replace(list(NULL_TEXTS), pd.NA)
     types = ("VARCHAR",) * len(columns)
-    return Table(path.name, readable, columns, types, sample, delimiter, header, quoted)
+    return Table(path.name, readable, columns, types, sample, delimiter, header, quoted, skip)
 
 
 def _check_columns(name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool) -> None:
