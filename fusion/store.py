@@ -77,7 +77,7 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
     span = hours(city)
     local, here = span.tz_convert(city.info.timezone), now.tz_convert(city.info.timezone)
     flagged = {flag.date for flag in city.info.flagged}
-    same = (local.hour == here.hour) & ((local.dayofweek >= 5) == (here.dayofweek >= 5)) & (span != now)
+    same = (local.hour == here.hour) & ((local.day_of_week >= 5) == (here.day_of_week >= 5)) & (span != now)
     kept = same & ~np.isin(local.strftime("%Y-%m-%d"), list(flagged))
     others = list(span[kept])
     own = snapshot(city, hour, measure)

@@ -141,7 +141,7 @@ def _finish(
     first, last = local.iloc[0], local.iloc[-1] + timedelta(hours=1)
     for day in days:
         reason = why.get(f"{day:%Y-%m-%d}")
-        if reason is None and day.dayofweek < 5:
+        if reason is None and day.day_of_week < 5:
             continue
         figure.add_vrect(
             x0=max(day, first),
@@ -159,7 +159,7 @@ def _finish(
         figure.add_vline(x=now, line={"color": _NOW, "width": 1.5})
     ticks: dict[str, Any] = {"tickformat": "%Y-%m-%d"}
     if len(days) <= _LONGEST_DAILY:
-        texts = [f"{day.month}/{day.day}<br>{_DAYS[lang][day.dayofweek]}" for day in days]
+        texts = [f"{day.month}/{day.day}<br>{_DAYS[lang][day.day_of_week]}" for day in days]
         ticks = {"tickvals": list(days), "ticktext": texts}
     figure.update_layout(
         xaxis={"range": [first, last], "title": None, "ticklabelmode": "period", "gridcolor": "#e3e8ec", **ticks},

@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as warp_points
 from rasterio.windows import Window
 
@@ -53,7 +53,7 @@ def _tile(imagery: Stamp, z: int, x: int, y: int) -> bytes:
             image = reader.tile(x, y, z, tilesize=TILE_PX, indexes=(1, 2, 3), resampling_method="bilinear")
     except TileOutsideBounds:
         return _blank()
-    except (RasterioError, RioTilerError) as error:
+    except (RasterioError, CRSError, RioTilerError) as error:
         raise _unreadable(imagery.path, error) from None
     rgb, mask = np.asarray(image.array.data), image.mask
     if not mask.any():
@@ -100,7 +100,7 @@ def _extent(imagery: Stamp) -> tuple[tuple[float, float, float, float], int]:
         with Reader(imagery.path) as reader:
             west, south, east, north = reader.get_geographic_bounds(rasterio.CRS.from_epsg(4326))
             return (west, south, east, north), int(reader.maxzoom)
-    except RasterioError as error:
+    except (RasterioError, CRSError) as error:
         raise _unreadable(imagery.path, error) from None
 
 
@@ -137,7 +137,7 @@ def chip(city: City, lon: float, lat: float, edge_m: float, size_px: int = 256) 
                 fill_value=0,
                 resampling=rasterio.enums.Resampling.bilinear,
             )
-    except RasterioError as error:
+    except (RasterioError, CRSError) as error:
         raise _unreadable(city.imagery, error) from None
     return np.moveaxis(picture, 0, -1)
 

@@ -31,8 +31,8 @@ def interval_s(city: City) -> float | None:
 def hour_text(city: City, hour: pd.Timestamp) -> str:
     """Return an hour in the city's time zone and the session's language, with a flag where its date has one."""
     local = hour.tz_convert(city.info.timezone)
-    english = f"{_DAYS_EN[local.dayofweek]} {local.day} {local:%b %Y, %H:%M}"
-    chinese = f"{local.year}年{local.month}月{local.day}日 周{_DAYS_ZH[local.dayofweek]} {local:%H:%M}"
+    english = f"{_DAYS_EN[local.day_of_week]} {local.day} {local:%b %Y, %H:%M}"
+    chinese = f"{local.year}年{local.month}月{local.day}日 周{_DAYS_ZH[local.day_of_week]} {local:%H:%M}"
     return pick(english, chinese) + (" ⚑" if flag_of(city, hour) else "")
 
 
