@@ -22,7 +22,7 @@ MAP_SIDE = {"geo", "fingerprint", "commit", "cityinfo", "city", "store", "ingest
 TENSOR_SIDE = {"samples", "metrics", "models", "training", "analysis"}
 # Extraction writes the door's format; apart from that the sides never meet below the face.
 ALLOWED = {("extract", "samples"), ("extract", "fingerprint")}
-MAP_LIBRARIES = {"h3", "duckdb", "rasterio", "rio_tiler", "rio_cogeo", "pyproj", "shapely", "pyogrio"}
+MAP_LIBRARIES = {"h3", "duckdb", "rasterio", "rio_tiler", "pyproj", "shapely", "pyogrio"}
 TENSOR_LIBRARIES = {"torch", "timm", "lightning"}
 
 

@@ -7,12 +7,13 @@ import numpy as np
 
 from fusion.city import City
 from fusion.geo.grid import from_hex
-from fusion.synthetic.ceilings import ceilings, load_truth
+from fusion.synthetic.ceilings import NEAR_RULES, RULES, ceilings, load_truth
 
 
 @dataclass(frozen=True)
 class KnownCeilings:
-    """From the ids of test cells to the best accuracy by rule: image, signal, additive, joint, oracle.
+    """From the ids of test cells to the best accuracy by rule: image, signal, additive, joint, oracle; and of image or
+    signal with the neighbours' own, which a chip shows at its rim and ConvLSTM reads.
 
     A value object, not a closure, so that it travels to the worker processes of an ablation.
     """
@@ -20,7 +21,8 @@ class KnownCeilings:
     city_path: Path
 
     def __call__(self, ids: np.ndarray) -> dict[str, float]:
-        table = ceilings(load_truth(self.city_path), from_hex([str(cell) for cell in ids]))
+        cells = from_hex([str(cell) for cell in ids])
+        table = ceilings(load_truth(self.city_path), cells, rules=(*RULES, *NEAR_RULES))
         return {str(rule): float(accuracy) for rule, accuracy in zip(table["rule"], table["accuracy"], strict=True)}
 
 
