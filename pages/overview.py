@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from fusion.charts.city_figures import class_figure, states_figure, totals_figure
+from fusion.charts.city_figures import class_figure, states_figure
+from fusion.charts.hourly import totals_figure
 from fusion.city import City
 from fusion.geo import grid
 from pages.ui import caches, components, language, models

@@ -144,8 +144,8 @@ def _finish(
         if reason is None and day.day_of_week < 5:
             continue
         figure.add_vrect(
-            x0=max(day, first),
-            x1=min(day + timedelta(days=1), last),
+            x0=day,
+            x1=day + timedelta(days=1),
             fillcolor=translucent(FLAG, 0.10) if reason else _WEEKEND,
             line_width=0,
             layer="below",

@@ -5,7 +5,8 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from fusion.charts.city_figures import probabilities_figure, profile_figure
+from fusion.charts.city_figures import probabilities_figure
+from fusion.charts.hourly import profile_figure
 from fusion.city import City
 from fusion.classes import by_id
 from pages.ui import caches, components, language
