@@ -1,7 +1,8 @@
 """Runs of known results, written as training writes them, without training anything.
 
-`write_runs` makes the results of experiments x folds: predictions that are right in exactly the share of cells asked for,
-spread by a fixed rule. `write_checkpoint` adds the weights of a small untrained network, so that a page can really predict.
+`write_runs` makes the results of experiments x folds: predictions that are right in exactly the share of cells asked
+for, spread by a fixed rule. `write_checkpoint` adds the weights of an untrained network, so that a page can really
+predict.
 """
 
 import hashlib

@@ -1,0 +1,243 @@
+"""Runs side by side: what is pooled, what is not, and figures worked by another way."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from fusion.city import City, write_city
+from fusion.classes import IDS
+from fusion.errors import InputError
+from fusion.geo import grid
+from fusion.metrics.significance import block_bootstrap
+from fusion.serving.comparison import compare_runs
+from fusion.serving.comparison_tables import modality_of
+from tests.mini_runs import CEILINGS, CONFIDENT, write_runs
+from tests.miniature import build_miniature
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    """Some 150 labelled cells in several spatial groups, all nine functions, no signaling or imagery."""
+    made = build_miniature(tmp_path, activity=False, imagery=False)
+    cells = grid.disk(int(grid.cells_at([113.65], [34.75], 9)[0]), 7)
+    table = pd.DataFrame({"cell": cells, "function": np.resize(np.array(IDS), len(cells))})
+    table["share"], table["source"] = np.float32(0.7), "made up"
+    with write_city(made.path) as writer:
+        table.to_parquet(writer.new("functions.parquet"), index=False)
+        return writer.commit(made.info)
+
+
+def _edit(folder: Path, name: str, **values: object) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_modality_is_in_the_name() -> None:
+    assert [modality_of(name) for name in ("vit", "vit-pretrained", "bilstm", "convlstm-transformer")] == [
+        *("image", "image", "signal", "signal")
+    ]
+    assert modality_of("vit+convlstm-bottleneck") == "fusion"
+
+
+def test_accuracy_and_f1_agree_with_scikit_learn_on_the_pooled_folds(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.5, "vit+bilstm-late": 0.8})
+    pooled = pd.concat([pd.read_parquet(folder / "predictions.parquet") for folder in folders if "+" in folder.name])
+
+    row = compare_runs(city).accuracy.iloc[0]
+
+    assert row["experiment"] == "vit+bilstm-late"
+    assert row["n"] == len(pooled)
+    assert row["accuracy"] == pytest.approx(accuracy_score(pooled["true"], pooled["predicted"]))
+    assert row["macro_f1"] == pytest.approx(f1_score(pooled["true"], pooled["predicted"], average="macro"))
+    right = (pooled["true"] == pooled["predicted"]).to_numpy(dtype=float)
+    assert (row["low"], row["high"]) == pytest.approx(block_bootstrap(right, pooled["group"]))
+    assert row["folds_run"] == "0, 1, 2"
+
+
+def test_paired_difference_and_mcnemar_counts_by_hand(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.4, "bilstm": 0.6, "vit+bilstm-late": 0.9})
+    right = {}
+    for name in ("vit", "vit+bilstm-late"):
+        parts = [pd.read_parquet(f / "predictions.parquet") for f in folders if f.name.startswith(f"{name}-s")]
+        table = pd.concat(parts).set_index("id")
+        right[name] = table["true"] == table["predicted"]
+    fusion, image = right["vit+bilstm-late"], right["vit"].reindex(right["vit+bilstm-late"].index)
+
+    paired = compare_runs(city).paired.set_index("unimodal").loc["vit"]
+
+    assert paired["difference"] == pytest.approx(fusion.mean() - image.mean())
+    assert paired["only_fusion"] == int((fusion & ~image).sum())
+    assert paired["only_unimodal"] == int((~fusion & image).sum())
+    assert paired["low"] <= paired["difference"] <= paired["high"]
+    assert paired["own_stream"]
+
+
+def test_runs_of_different_folds_are_never_pooled(city: City) -> None:
+    write_runs(city, {"vit": 0.5}, folds=3)
+    write_runs(city, {"vit": 0.9}, folds=2)
+
+    comparison = compare_runs(city)
+
+    assert [setting.folds for setting in comparison.settings] == [3, 2]  # more runs first
+    assert comparison.accuracy["accuracy"].tolist() == pytest.approx([0.5], abs=0.02)
+    other = compare_runs(city, comparison.settings[1].key)
+    assert other.accuracy["accuracy"].tolist() == pytest.approx([0.9], abs=0.02)
+
+
+def test_seeds_and_states_of_the_data_are_settings_of_their_own(city: City) -> None:
+    write_runs(city, {"vit": 0.5}, seed=0)
+    write_runs(city, {"vit": 0.5}, seed=1)
+    write_runs(city, {"vit": 0.5, "bilstm": 0.5}, fingerprint="another state")
+
+    comparison = compare_runs(city)
+
+    assert [(one.seed, one.city_fingerprint == city.fingerprint()) for one in comparison.settings] == [
+        *((0, True), (1, True)),
+        (0, False),
+    ]
+    assert comparison.stale == ()
+    assert compare_runs(city, comparison.settings[2].key).stale == ("data",)
+
+
+def test_a_rerun_replaces_the_older_run_of_the_same_fold(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+    newer = write_runs(city, {"vit": 0.9})[0]  # the same names: written over
+    moved = newer.rename(newer.with_name(newer.name[:-8] + "00000000"))
+    _edit(moved, "run.json", id=moved.name, started="2027-01-01T00:00:00+00:00")
+    write_runs(city, {"vit": 0.0})
+    fold = pd.read_parquet(moved / "predictions.parquet")
+
+    row = compare_runs(city).accuracy.iloc[0]
+
+    # Only the newer run of fold 0 is right anywhere.
+    assert row["accuracy"] * row["n"] == pytest.approx((fold["true"] == fold["predicted"]).sum())
+
+
+def test_a_class_without_training_cells_is_not_evaluable_and_out_of_the_mean(city: City) -> None:
+    write_runs(city, {"vit": 1.0}, not_evaluable=("airport",))
+
+    comparison = compare_runs(city)
+
+    f1 = comparison.per_class.set_index("function")["f1"]
+    assert math.isnan(f1["airport"])
+    assert comparison.accuracy["evaluable"].tolist() == [8]
+    assert comparison.accuracy["macro_f1"].iloc[0] == pytest.approx(f1.drop("airport").mean())
+
+
+def test_ceilings_are_means_over_the_test_cells(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.5})
+    sizes = [json.loads((folder / "metrics.json").read_text())["n_test"] for folder in folders]
+    _edit(folders[0], "metrics.json", ceilings={**CEILINGS, "joint": 0.5})
+
+    ceilings = compare_runs(city).ceilings.set_index("rule")["accuracy"]
+
+    assert ceilings["image"] == pytest.approx(CEILINGS["image"])
+    assert ceilings["joint"] == pytest.approx(np.average([0.5, 0.88, 0.88], weights=sizes))
+
+
+def test_a_city_without_known_answer_has_no_ceilings(city: City) -> None:
+    write_runs(city, {"vit": 0.5}, ceilings=False)
+
+    assert compare_runs(city).ceilings.empty
+
+
+def test_confidence_before_scaling_is_that_of_the_unscaled_logits(city: City) -> None:
+    write_runs(city, {"vit": 0.5}, temperature=2.0)
+    other = (1 - CONFIDENT) / 8
+
+    table = compare_runs(city).reliability.set_index("stage")
+
+    # softmax(z / 2) gave 0.6 and 0.05: z differ by 2 ln(0.6 / 0.05)
+    expected = 1 / (1 + 8 * math.exp(-2 * math.log(CONFIDENT / other)))
+    assert table.loc["after", "confidence"] == pytest.approx(CONFIDENT, abs=1e-6)
+    assert table.loc["before", "confidence"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_confusion_counts_every_test_cell_once(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+    comparison = compare_runs(city)
+
+    counts = comparison.confusion("vit")
+
+    assert list(counts.index) == list(counts.columns) == list(IDS)
+    assert counts.to_numpy().sum() == comparison.accuracy["n"].iloc[0]
+    assert np.trace(counts) / counts.to_numpy().sum() == pytest.approx(comparison.accuracy["accuracy"].iloc[0])
+    with pytest.raises(InputError, match="no run of 'nonsense'"):
+        comparison.confusion("nonsense")
+
+
+def test_mended_and_broken_cells_agree_with_the_paired_counts(city: City) -> None:
+    write_runs(city, {"vit": 0.4, "vit+bilstm-late": 0.8})
+    comparison = compare_runs(city)
+
+    changes = comparison.mended("vit+bilstm-late", "vit")["change"].value_counts()
+
+    row = comparison.paired.iloc[0]
+    assert (changes["mended"], changes["broken"]) == (row["only_fusion"], row["only_unimodal"])
+    assert changes.sum() == row["n"]
+
+
+def test_headline_is_the_best_of_each_kind_on_the_most_cells(city: City) -> None:
+    write_runs(city, {"vit": 0.4, "bilstm": 0.5, "vit+bilstm-late": 0.6})
+    lucky = write_runs(city, {"vit+convlstm-late": 1.0})
+    for folder in lucky[1:]:  # one fold only
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+    comparison = compare_runs(city)
+    headline = comparison.headline()
+
+    assert not comparison.same_cells
+    assert headline is not None
+    assert headline["fusion"]["experiment"] == "vit+bilstm-late"
+    assert headline["unimodal"]["experiment"] == "bilstm"
+    assert headline["paired"]["difference"] == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_torn_run_is_reported_and_the_rest_compared(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.5})
+    (folders[0] / "metrics.json").write_text("{")
+
+    comparison = compare_runs(city)
+
+    assert list(comparison.problems) == [folders[0].name]
+    assert comparison.accuracy["folds_run"].tolist() == ["1, 2"]
+
+
+def test_no_runs_is_an_empty_comparison(city: City) -> None:
+    comparison = compare_runs(city)
+
+    assert comparison.setting is None
+    assert comparison.accuracy.empty
+    assert comparison.headline() is None
+    assert "no runs" in comparison.to_text()
+    with pytest.raises(InputError, match="no runs of setting"):
+        compare_runs(city, "spatial-9-s0-v1-00000000")
+
+
+def test_json_and_text_say_what_the_tables_say(city: City) -> None:
+    write_runs(city, {"vit": 0.5, "vit+bilstm-late": 0.8}, not_evaluable=("airport",))
+    comparison = compare_runs(city)
+
+    document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+
+    assert document["accuracy"][0]["experiment"] == "vit+bilstm-late"
+    assert {row["f1"] for row in document["per_class"] if row["function"] == "airport"} == {None}
+    assert [row["accuracy"] for row in document["reported_by_user"]] == [0.668, 0.636, 0.533]
+    text = comparison.to_text()
+    assert "SYNTHETIC" in text
+    assert "ceiling: joint" in text
+    assert f"{comparison.accuracy['accuracy'][0]:.1%}" in text
+
+
+def test_the_result_can_be_kept_in_a_cache(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+
+    assert dataclasses.is_dataclass(compare_runs(city))
