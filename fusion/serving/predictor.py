@@ -12,7 +12,7 @@ import pandas as pd
 
 from fusion.city import City
 from fusion.classes import IDS
-from fusion.errors import RunError
+from fusion.errors import InputError, RunError
 from fusion.extract.build import build_samples
 from fusion.geo.grid import centres, from_hex, to_hex
 from fusion.samples.sampleset import SampleSet
@@ -124,5 +124,8 @@ def predict_cells(
 
 def _cells(ids: Cells) -> np.ndarray:
     given = np.asarray(ids)
-    cells = given.astype(np.uint64) if given.dtype.kind in "ui" else from_hex([str(item) for item in given.ravel()])
+    if not given.size:
+        raise InputError("no cells to predict: choose some")
+    numbers = given.dtype.kind in "ui"
+    cells = from_hex([format(int(item), "x") if numbers else str(item) for item in given.ravel()])
     return np.asarray(pd.unique(cells), dtype=np.uint64)  # the order given, each once

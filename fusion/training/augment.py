@@ -1,8 +1,12 @@
 """Random changes of a training batch that leave its class as it is.
 
-From above no direction is special, so chips are turned and mirrored; haze, light and season are nuisances, so their
-brightness and contrast move; how many people a place draws is not its rhythm, so a whole series shifts in log space.
+From above no direction is special, so chips and neighbourhoods are turned and mirrored; haze, light and season are
+nuisances, so brightness and contrast move; how many people a place draws is not its rhythm, so a whole series shifts
+in log space. Neighbours are dropped because each cell's neighbourhood is nearly unique: a network that may always read
+all of it learns the training cells by heart.
 """
+
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,6 +33,29 @@ def jitter_light(image: Tensor, strength: float) -> Tensor:
     return image * gain + offset
 
 
+def turn_neighbourhoods(batch: Batch, grid: str) -> Batch:
+    """Return the batch with each cube (B,T,3C,K,K) and `present` under one symmetry of its grid: 12 of the hexagon, 8
+    of the square.
+    """
+    cube, present = batch["cube"], batch["present"]
+    table = _symmetries(cube.shape[-1], grid).to(cube.device)
+    index = table[torch.randint(len(table), (len(cube),), device=cube.device)]
+    return {
+        **batch,
+        "cube": _permuted(cube, index[:, None, None]),
+        "present": _permuted(present, index[:, None]),
+    }
+
+
+def drop_places(batch: Batch, probability: float) -> Batch:
+    """Return the batch with each neighbour, but never the centre, wholly missing at that probability a sample."""
+    cube, present = batch["cube"], batch["present"]
+    size = cube.shape[-1]
+    keep = torch.rand((len(cube), 1, size, size), device=cube.device) >= probability
+    keep[:, :, size // 2, size // 2] = True
+    return {**batch, "cube": torch.where(keep[:, :, None], cube, _missing(cube)), "present": present & keep}
+
+
 def disturb_series(cube: Tensor, noise: float, shift: float) -> Tensor:
     """Return a cube (B,T,3C,K,K) with noise on each valid value and one common shift a sample, in scaled log units."""
     channels = cube.shape[2] // 3
@@ -47,13 +74,10 @@ def drop_modality(batch: Batch, probability: float) -> Batch:
     draw = torch.rand(len(image), device=image.device)
     no_image = (draw < probability / 2)[:, None, None, None]
     no_signal = ((draw >= probability / 2) & (draw < probability))[:, None, None, None]
-    channels = cube.shape[2] // 3
-    missing = torch.zeros_like(cube)
-    missing[:, :, 2 * channels :] = 1
     return {
         **batch,
         "image": torch.where(no_image, torch.zeros_like(image), image),
-        "cube": torch.where(no_signal[..., None], missing, cube),
+        "cube": torch.where(no_signal[..., None], _missing(cube), cube),
         "present": present & ~no_signal,
     }
 
@@ -76,3 +100,40 @@ def mix(batch: Batch, target: Tensor, alpha: float) -> tuple[Batch, Tensor]:
         "present": batch["present"] | batch["present"][order],
     }
     return mixed, weight * target + (1 - weight) * target[order]
+
+
+def _missing(cube: Tensor) -> Tensor:
+    """Return (1,1,3C,1,1), what a missing place reads: no values, no suppressed flag, every missing flag."""
+    flags = torch.zeros(cube.shape[2], dtype=cube.dtype, device=cube.device)
+    flags[2 * (len(flags) // 3) :] = 1
+    return flags[None, None, :, None, None]
+
+
+def _permuted(x: Tensor, index: Tensor) -> Tensor:
+    flat = x.flatten(-2)
+    return flat.gather(-1, index.expand(flat.shape)).view(x.shape)
+
+
+@cache
+def _symmetries(size: int, grid: str) -> Tensor:
+    """Return (S,K*K): for each symmetry, the flat place that each flat place then reads.
+
+    On H3's axes the neighbours of (0,0) are, going round, (1,0), (1,1), (0,1), (-1,0), (-1,-1), (0,-1); so a turn by
+    60 degrees takes (i,j) to (i-j,i), and a mirror to (j,i). Places outside the hexagonal disk hold nothing and stay.
+    """
+    radius = size // 2
+    tables = []
+    for turns in range(6 if grid == "hex" else 4):
+        for mirrored in (False, True):
+            table = []
+            for place in range(size * size):
+                i, j = place // size - radius, place % size - radius
+                if grid == "hex" and abs(i - j) > radius:
+                    table.append(place)
+                    continue
+                for _ in range(turns):
+                    i, j = (i - j, i) if grid == "hex" else (-j, i)
+                i, j = (j, i) if mirrored else (i, j)
+                table.append((i + radius) * size + j + radius)
+            tables.append(table)
+    return torch.tensor(tables)

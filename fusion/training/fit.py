@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusion.errors import RunError
 from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
@@ -68,9 +69,9 @@ def fit(
     labels = samples.labels[fold.train].astype(np.int64)
     log_weights = class_log_weights(labels, len(samples.meta.classes), config.class_balanced)
     keeper = Keeper(folder, training, seed, config.patience, progress)
-    task = Task(network, config, log_weights, total_steps=config.epochs * len(training))
+    task = Task(network, config, log_weights, total_steps=config.epochs * len(training), grid=samples.meta.grid)
     resume = _check_resume(folder / RESUME_FILE)
-    with _quiet():
+    with _quiet(), _attention_for(device):
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
             devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -113,6 +114,15 @@ def _check_resume(path: Path) -> Path | None:
         reason = " ".join(str(error).split())[:120]
         raise RunError(f"{path}: cannot be read ({reason}): train again without resuming") from None
     return path
+
+
+def _attention_for(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Return the fastest attention for a few dozen tokens: on a CPU the plain formula.
+
+    torch 2.13's flash attention for CPUs took 37 % of a ViT's training step on 37 tokens in bf16; the plain matrix
+    products make the step 1.45 times as fast (docs/decisions, reference training).
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

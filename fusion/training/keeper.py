@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
 from fusion.errors import RunError
+from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
 from fusion.training.data import Batches
 from fusion.training.task import Task
+
+# isort: split
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 Progress = Callable[[float, str], None]
 

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fusion.errors import RunError
 from fusion.metrics.scores import evaluate
+from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
 from fusion.training import augment
 from fusion.training.data import Batch
 from fusion.training.experiments import TrainingConfig
+
+# isort: split
+from lightning.pytorch import LightningModule
 
 
 class Task(LightningModule):
@@ -30,12 +33,16 @@ class Task(LightningModule):
         training: the experiment's options.
         log_weights: (classes,) from `class_log_weights`.
         total_steps: optimiser steps in all epochs, for the cosine.
+        grid: of the neighbourhoods, "hex" or "square".
     """
 
     log_weights: Tensor
 
-    def __init__(self, network: nn.Module, training: TrainingConfig, log_weights: Tensor, total_steps: int) -> None:
+    def __init__(
+        self, network: nn.Module, training: TrainingConfig, log_weights: Tensor, total_steps: int, grid: str = "hex"
+    ) -> None:
         super().__init__()
+        self.grid = grid
         self.network = network
         self.training_config = training
         self.total_steps = total_steps
@@ -107,12 +114,15 @@ class Task(LightningModule):
     def _augmented(self, batch: Batch) -> tuple[Batch, Tensor]:
         config = self.training_config
         batch = dict(batch)
-        if config.turn_chips:
+        if config.turn:
             batch["image"] = augment.turn_chips(batch["image"])
+            batch = augment.turn_neighbourhoods(batch, self.grid)
         if config.light_jitter:
             batch["image"] = augment.jitter_light(batch["image"], config.light_jitter)
         if config.series_noise or config.series_shift:
             batch["cube"] = augment.disturb_series(batch["cube"], config.series_noise, config.series_shift)
+        if config.place_dropout:
+            batch = augment.drop_places(batch, config.place_dropout)
         if config.modality_dropout:
             batch = augment.drop_modality(batch, config.modality_dropout)
         target = functional.one_hot(batch["label"], len(self.log_weights)).float()

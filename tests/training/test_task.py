@@ -51,7 +51,9 @@ def test_weighted_training_recovers_the_true_posterior() -> None:
         def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return self.logits[batch["feature"]]
 
-    config = TrainingConfig(label_smoothing=0.0, turn_chips=False, light_jitter=0.0, series_noise=0.0, series_shift=0.0)
+    config = TrainingConfig(
+        label_smoothing=0.0, turn=False, light_jitter=0.0, series_noise=0.0, series_shift=0.0, place_dropout=0.0
+    )
     task = Task(Table(), config, log_weights, total_steps=1)
     optimiser = torch.optim.LBFGS(task.network.parameters(), max_iter=200)
 
@@ -79,6 +81,45 @@ def test_turned_chips_are_symmetries_and_all_eight_occur() -> None:
     }
     assert {tuple(image[0].flatten().tolist()) for image in turned} == symmetries
     assert len(symmetries) == 8
+
+
+@pytest.mark.parametrize(("grid", "count"), [("hex", 12), ("square", 8)])
+def test_turned_neighbourhoods_keep_who_neighbours_whom(grid: str, count: int) -> None:
+    radius = 2
+    offsets = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
+    inside = [place for place, (i, j) in enumerate(offsets) if grid == "square" or abs(i - j) <= radius]
+
+    def near(a: int, b: int) -> bool:
+        i, j = (offsets[a][axis] - offsets[b][axis] for axis in (0, 1))
+        return max(abs(i), abs(j)) == 1 and (grid == "square" or abs(i - j) <= 1)
+
+    torch.manual_seed(0)
+    cube = torch.arange(25.0).reshape(1, 1, 1, 5, 5).expand(400, 1, 3, 5, 5)
+    present = cube[:, :, 0] % 2 == 0
+
+    turned = augment.turn_neighbourhoods({"cube": cube, "present": present}, grid)
+
+    assert torch.equal(turned["present"], turned["cube"][:, :, 0] % 2 == 0)
+    maps = {tuple(int(value) for value in one.flatten()) for one in turned["cube"][:, 0, 0]}
+    assert len(maps) == count
+    for image in maps:
+        assert sorted(image) == list(range(25))
+        assert image[12] == 12
+        assert all(near(a, b) == near(image[a], image[b]) for a in inside for b in inside)
+
+
+def test_dropped_places_are_missing_and_the_centre_stays() -> None:
+    torch.manual_seed(0)
+    batch = {"cube": torch.full((300, 2, 3, 3, 3), 0.5), "present": torch.ones(300, 2, 3, 3, dtype=torch.bool)}
+
+    dropped = augment.drop_places(batch, 0.5)
+
+    assert dropped["present"][:, :, 1, 1].all()
+    assert 0.4 < dropped["present"].float().mean() < 0.7
+    assert (dropped["present"][:, 0] == dropped["present"][:, 1]).all()
+    values = dropped["cube"].movedim(2, -1)
+    assert values[~dropped["present"]].unique(dim=0).tolist() == [[0, 0, 1]]
+    assert values[dropped["present"]].unique(dim=0).tolist() == [[0.5, 0.5, 0.5]]
 
 
 def test_disturbed_series_leaves_invalid_values_and_flags_alone() -> None:
@@ -132,7 +173,9 @@ def test_diverged_loss_raises_before_the_step() -> None:
 
     network = torch.nn.Module()
     network.forward = lambda batch: torch.full((2, 3), float("nan"), requires_grad=True)  # type: ignore[method-assign]
-    config = dataclasses.replace(TrainingConfig(), turn_chips=False, light_jitter=0, series_noise=0, series_shift=0)
+    config = dataclasses.replace(
+        TrainingConfig(), turn=False, light_jitter=0, series_noise=0, series_shift=0, place_dropout=0
+    )
     task = Task(network, config, torch.zeros(3), 1)
 
     with pytest.raises(RunError, match="became nan"):
