@@ -1,7 +1,8 @@
 """Overhead imagery into a city: one cloud-optimised GeoTIFF of three bytes a pixel, in the city's UTM zone."""
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ Progress = Callable[[float, str], None]
 _BLOCK_PX = 512
 _WINDOW_PX = 2048
 _CACHE_BYTES = 256 << 20  # rasterio takes a number for bytes, not for megabytes as GDAL would
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What an image holds: its valid pixels, and the sum of their bytes."""
+
+    valid: int
+    total: int
+
+    def __add__(self, other: "Drawn") -> "Drawn":
+        return Drawn(self.valid + other.valid, self.total + other.total)
 
 
 def ingest_imagery(
@@ -83,11 +95,12 @@ def _take(sources: list[Source], writer: CityWriter, options: ImageryOptions, te
     limits = stretch_limits(sources, options.stretch)
     scratch = writer.new_folder("imagery")
     draft = scratch / "draft.tif"
-    share_valid = _mosaic(draft, sources, boxes, grid, limits, tell)
-    if not share_valid:
+    drawn = _mosaic(draft, sources, boxes, grid, limits, tell)
+    if not drawn.valid:
         raise InputError(f"{sources[0].path.name}: no pixel is valid: check its no-data value")
     tell(0.75, "writing overviews")
     _optimise(draft, scratch / "imagery.tif")
+    _check_written(scratch / "imagery.tif", drawn)
     (scratch / "imagery.tif").replace(writer.new("imagery.tif"))
     extent = imagery_extent(writer.new("imagery.tif"))
     base = info or new_info(writer.path.name, extent, options.resolution, options.timezone)
@@ -104,7 +117,7 @@ def _take(sources: list[Source], writer: CityWriter, options: ImageryOptions, te
         "pixel_m": float(grid.transform.a),
         "width": grid.width,
         "height": grid.height,
-        "share_valid": share_valid,
+        "share_valid": drawn.valid / (grid.width * grid.height),
         "stretched": limits,
         "warnings": _warnings(names, boxes, grid),
         "extents": {"imagery": extent},
@@ -123,8 +136,8 @@ def _mosaic(
     grid: Grid,
     limits: list[tuple[float, float]] | None,
     tell: Progress,
-) -> float:
-    """Draw every file into one image, a window at a time; returns the share of its pixels that are valid."""
+) -> Drawn:
+    """Draw every file into one image, a window at a time."""
     profile = {
         "driver": "GTiff",
         "dtype": "uint8",
@@ -142,7 +155,7 @@ def _mosaic(
         "bigtiff": "if_safer",
     }
     windows = [list(_windows(box, grid)) for box in boxes]
-    total, done, valid = sum(len(own) for own in windows), 0, 0
+    total, done, drawn = sum(len(own) for own in windows), 0, Drawn(0, 0)
     with rasterio.open(path, "w+", **profile) as target:
         for source, own in zip(sources, windows, strict=True):
             with open_raster(source.path) as image, broken_file(source.path), Warped(image, source, grid) as warped:
@@ -152,10 +165,10 @@ def _mosaic(
                     taken = (old == 0).all(axis=0) & (new > 0).all(axis=0)
                     if taken.any():
                         target.write(np.where(taken, new, old), window=window)
-                        valid += int(taken.sum())
+                        drawn += Drawn(int(taken.sum()), int(new[:, taken].sum(dtype=np.int64)))
                     done += 1
                     tell(0.1 + 0.65 * done / total, f"drawing {source.path.name}")
-    return valid / (grid.width * grid.height)
+    return drawn
 
 
 def _windows(box: Bounds, grid: Grid) -> Iterator[Window]:
@@ -181,6 +194,25 @@ def _optimise(draft: Path, path: Path) -> None:
         overview_resampling="AVERAGE",
         bigtiff="IF_SAFER",
     )
+
+
+def _check_written(path: Path, drawn: Drawn) -> None:
+    """Read an image back: GDAL does not tell of blocks that a full disk did not take."""
+    found = Drawn(0, 0)
+    with rasterio.open(path) as image:
+        for top in range(0, image.height, _BLOCK_PX):
+            window = Window(0, top, image.width, min(_BLOCK_PX, image.height - top))
+            pixels = image.read(window=window)
+            found += Drawn(int((pixels > 0).all(axis=0).sum()), int(pixels.sum(dtype=np.int64)))
+        levels = len(image.overviews(1))
+        share = drawn.valid / (image.width * image.height)
+    torn = found != drawn
+    for level in range(levels):
+        with rasterio.open(path, overview_level=level) as image:
+            # An average is valid where any of its pixels is, so that an overview has no smaller share.
+            torn |= float((image.dataset_mask() > 0).mean()) < 0.9 * share
+    if torn:
+        raise OSError(errno.ENOSPC, "the imagery did not reach the disk whole: is it full?")
 
 
 def _warnings(names: list[str], boxes: list[Bounds], grid: Grid) -> list[str]:
