@@ -47,18 +47,12 @@ def city_switcher() -> None:
     chosen = state.city()
     if chosen is None:
         return
-    titles = [title_of(city) for city in cities.values()]
+    titles = {name: title_of(city) for name, city in cities.items()}
+    # The browser answers with the text of an option: two cities of one title must not read alike.
+    taken = list(titles.values())
+    options = {name: f"{title} · {name}" if taken.count(title) > 1 else title for name, title in titles.items()}
     st.session_state[_CITY_WIDGET] = chosen.name
-    st.selectbox(
-        t("City"),
-        list(cities),
-        # The browser answers with the text of an option: two cities of one title must not read alike.
-        format_func=lambda name: (
-            title_of(cities[name]) + (f" · {name}" if titles.count(title_of(cities[name])) > 1 else "")
-        ),
-        key=_CITY_WIDGET,
-        on_change=_switch_city,
-    )
+    st.selectbox(t("City"), list(options), format_func=options.__getitem__, key=_CITY_WIDGET, on_change=_switch_city)
 
 
 def _switch_city() -> None:

@@ -89,11 +89,12 @@ def hour_bar(city: City) -> pd.Timestamp:
                 on_click=_go,
                 args=(city, row + step),
             )
+    texts = [hour_text(city, one) for one in span]
     st.session_state[_SLIDER] = row
     slider.select_slider(
         t("Hour"),
         range(len(span)),
-        format_func=lambda index: hour_text(city, span[index]),
+        format_func=texts.__getitem__,
         key=_SLIDER,
         on_change=_slide,
         args=(city,),

@@ -26,7 +26,7 @@ def catalogue() -> dict[str, str]:
     return texts
 
 
-def t(text: str, **values: object) -> str:
+def t(text: str, /, **values: object) -> str:
     """Say `text` in the session's language, then fill `{name}` places with `values`."""
     said = catalogue().get(text, text) if current() == "zh" else text
     return said.format(**values) if values else said
