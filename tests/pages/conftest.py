@@ -31,12 +31,9 @@ def open_page(data_root: Path) -> Open:
 
     def _open(page: str | None = None, **query: str) -> AppTest:
         app = AppTest.from_file(str(MAIN), default_timeout=60)
-        query = {"lang": "en"} | query
-        app.query_params["lang"] = query["lang"]
-        app.run()  # AppTest knows the pages only after a first run, of the first page
+        app.query_params.update({"lang": "en"} | query)
         if page is not None:
             app.switch_page(f"{page}.py")
-        app.query_params.update(query)
         app.run()
         assert not app.exception, [error.message for error in app.exception]
         return app
