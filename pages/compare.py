@@ -60,11 +60,11 @@ def _choose(city: City) -> Comparison:
     first = models.comparison(city)
     if len(first.settings) < 2:
         return first
-    settings = {setting.key: setting for setting in first.settings}
+    settings = {setting.key: _setting_name(setting) for setting in first.settings}
     key = st.selectbox(
         t("Runs of one kind of folds, seed and state of the data; different ones are never pooled"),
         list(settings),
-        format_func=lambda one: _setting_name(settings[one]),
+        format_func=settings.__getitem__,
         key=SETTING,
         persist_state="session",
     )
@@ -203,7 +203,7 @@ def _choose_experiment(comparison: Comparison) -> str:
         st.selectbox(
             t("Look at one model"),
             list(comparison.accuracy["experiment"]),
-            format_func=_label,
+            format_func=_labels(comparison).__getitem__,
             key=EXPERIMENT,
             persist_state="session",
         )
@@ -278,7 +278,9 @@ def _show_changes(city: City, comparison: Comparison) -> None:
     left, right = st.columns(2)
     fusion = left.selectbox(t("Fusion"), list(dict.fromkeys(pairs["fusion"])), key=FUSION, persist_state="session")
     against = list(pairs.loc[pairs["fusion"] == fusion, "unimodal"])
-    unimodal = right.selectbox(t("Against"), against, format_func=_label, key=UNIMODAL, persist_state="session")
+    unimodal = right.selectbox(
+        t("Against"), against, format_func=_labels(comparison).__getitem__, key=UNIMODAL, persist_state="session"
+    )
     changes = comparison.mended(fusion, unimodal)
     words = {
         "mended": t("mended by fusion"),
@@ -308,8 +310,9 @@ def _heading(city: City, text: str) -> None:
         components.synthetic_badge(city)
 
 
-def _label(experiment: str) -> str:
-    return f"{experiment} · {modality_name(modality_of(experiment), language.current())}"
+def _labels(comparison: Comparison) -> dict[str, str]:
+    lang = language.current()
+    return {name: f"{name} · {modality_name(modality_of(name), lang)}" for name in comparison.predictions}
 
 
 def _accuracy_columns() -> dict:

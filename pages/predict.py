@@ -95,10 +95,11 @@ def _usable(city: City) -> list[RunRecord]:
 
 def _choose_model(city: City, records: list[RunRecord]) -> Question:
     by_id = {record.id: record for record in records}
+    names = {record.id: _run_name(record, city) for record in records}
     run = st.selectbox(
         t("Model"),
         list(by_id),
-        format_func=lambda id_: _run_name(by_id[id_], city),
+        format_func=names.__getitem__,
         key=RUN,
         persist_state="session",
     )
@@ -134,11 +135,13 @@ def _describe(record: RunRecord) -> str:
 
 
 def _choose_device() -> str:
-    found = _devices()
+    names = {
+        name: t("auto: {device} here", device=device) if name == "auto" else name for name, device in _devices().items()
+    }
     device = st.selectbox(
         t("Device"),
-        list(found),
-        format_func=lambda name: t("auto: {device} here", device=found[name]) if name == "auto" else name,
+        list(names),
+        format_func=names.__getitem__,
         key=DEVICE,
         persist_state="session",
     )
