@@ -2,8 +2,7 @@
 
 From above no direction is special, so chips and neighbourhoods are turned and mirrored; haze, light and season are
 nuisances, so brightness and contrast move; how many people a place draws is not its rhythm, so a whole series shifts
-in log space. Neighbours are dropped because each cell's neighbourhood is nearly unique: a network that may always read
-all of it learns the training cells by heart.
+in log space.
 """
 
 from functools import cache
@@ -45,15 +44,6 @@ def turn_neighbourhoods(batch: Batch, grid: str) -> Batch:
         "cube": _permuted(cube, index[:, None, None]),
         "present": _permuted(present, index[:, None]),
     }
-
-
-def drop_places(batch: Batch, probability: float) -> Batch:
-    """Return the batch with each neighbour, but never the centre, wholly missing at that probability a sample."""
-    cube, present = batch["cube"], batch["present"]
-    size = cube.shape[-1]
-    keep = torch.rand((len(cube), 1, size, size), device=cube.device) >= probability
-    keep[:, :, size // 2, size // 2] = True
-    return {**batch, "cube": torch.where(keep[:, :, None], cube, _missing(cube)), "present": present & keep}
 
 
 def disturb_series(cube: Tensor, noise: float, shift: float) -> Tensor:

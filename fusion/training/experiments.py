@@ -27,12 +27,11 @@ class TrainingConfig:
         turn: turn and mirror chips and neighbourhoods.
         light_jitter: deviation of a chip's random gain and offset, in deviations of the image.
         series_noise, series_shift: deviation of the noise on each value and of one shift a sample, scaled log units.
-        place_dropout: probability that a neighbour (never the centre) goes missing from a cube; 0 off.
         mixup: parameter of the Beta distribution; 0 off.
         modality_dropout: probability that a sample loses its chip or its cube; 0 off.
     """
 
-    epochs: int = 15
+    epochs: int = 10
     batch_size: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.05
@@ -45,7 +44,6 @@ class TrainingConfig:
     light_jitter: float = 0.1
     series_noise: float = 0.05
     series_shift: float = 0.3
-    place_dropout: float = 0.5
     mixup: float = 0.0
     modality_dropout: float = 0.0
 
@@ -56,7 +54,7 @@ class TrainingConfig:
         for name in ("weight_decay", "light_jitter", "series_noise", "series_shift", "mixup"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give 0 or more")
-        for name in ("warmup", "label_smoothing", "class_balanced", "place_dropout", "modality_dropout"):
+        for name in ("warmup", "label_smoothing", "class_balanced", "modality_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give a share from 0 to 1")
 

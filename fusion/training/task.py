@@ -121,8 +121,6 @@ class Task(LightningModule):
             batch["image"] = augment.jitter_light(batch["image"], config.light_jitter)
         if config.series_noise or config.series_shift:
             batch["cube"] = augment.disturb_series(batch["cube"], config.series_noise, config.series_shift)
-        if config.place_dropout:
-            batch = augment.drop_places(batch, config.place_dropout)
         if config.modality_dropout:
             batch = augment.drop_modality(batch, config.modality_dropout)
         target = functional.one_hot(batch["label"], len(self.log_weights)).float()

@@ -51,9 +51,7 @@ def test_weighted_training_recovers_the_true_posterior() -> None:
         def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return self.logits[batch["feature"]]
 
-    config = TrainingConfig(
-        label_smoothing=0.0, turn=False, light_jitter=0.0, series_noise=0.0, series_shift=0.0, place_dropout=0.0
-    )
+    config = TrainingConfig(label_smoothing=0.0, turn=False, light_jitter=0.0, series_noise=0.0, series_shift=0.0)
     task = Task(Table(), config, log_weights, total_steps=1)
     optimiser = torch.optim.LBFGS(task.network.parameters(), max_iter=200)
 
@@ -108,20 +106,6 @@ def test_turned_neighbourhoods_keep_who_neighbours_whom(grid: str, count: int) -
         assert all(near(a, b) == near(image[a], image[b]) for a in inside for b in inside)
 
 
-def test_dropped_places_are_missing_and_the_centre_stays() -> None:
-    torch.manual_seed(0)
-    batch = {"cube": torch.full((300, 2, 3, 3, 3), 0.5), "present": torch.ones(300, 2, 3, 3, dtype=torch.bool)}
-
-    dropped = augment.drop_places(batch, 0.5)
-
-    assert dropped["present"][:, :, 1, 1].all()
-    assert 0.4 < dropped["present"].float().mean() < 0.7
-    assert (dropped["present"][:, 0] == dropped["present"][:, 1]).all()
-    values = dropped["cube"].movedim(2, -1)
-    assert values[~dropped["present"]].unique(dim=0).tolist() == [[0, 0, 1]]
-    assert values[dropped["present"]].unique(dim=0).tolist() == [[0.5, 0.5, 0.5]]
-
-
 def test_disturbed_series_leaves_invalid_values_and_flags_alone() -> None:
     torch.manual_seed(0)
     cube = torch.zeros(3, 4, 6, 2, 2)  # two channels: values, suppressed, missing
@@ -173,9 +157,7 @@ def test_diverged_loss_raises_before_the_step() -> None:
 
     network = torch.nn.Module()
     network.forward = lambda batch: torch.full((2, 3), float("nan"), requires_grad=True)  # type: ignore[method-assign]
-    config = dataclasses.replace(
-        TrainingConfig(), turn=False, light_jitter=0, series_noise=0, series_shift=0, place_dropout=0
-    )
+    config = dataclasses.replace(TrainingConfig(), turn=False, light_jitter=0, series_noise=0, series_shift=0)
     task = Task(network, config, torch.zeros(3), 1)
 
     with pytest.raises(RunError, match="became nan"):
