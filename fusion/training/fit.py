@@ -97,7 +97,9 @@ def _train(trainer: Trainer, task: Task, training: Batches, validation: Batches,
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(task, training, validation, ckpt_path=resume, weights_only=True)
-    except SystemExit:
+    except SystemExit as error:
+        if type(error) is not SystemExit:  # Lightning's own, for SIGTERM: the process is to end
+            raise
         # Lightning turns Ctrl-C into exit(1) and leaves further ones ignored; the caller is to hear of it as usual.
         with contextlib.suppress(ValueError):  # outside the main thread no handler can be set, and none was changed
             signal.signal(signal.SIGINT, handler)
