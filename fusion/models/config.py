@@ -158,16 +158,25 @@ class BiLSTMConfig(SignalConfig):
 
 @dataclass(frozen=True)
 class ConvLSTMConfig(SignalConfig):
-    """A convolutional LSTM over the neighbourhood (Shi et al. 2015); `peepholes`: the W_c terms of its equations."""
+    """A convolutional LSTM over the neighbourhood (Shi et al. 2015).
+
+    Attributes:
+        hidden, layers: channels of the state, layers.
+        peepholes: the W_c terms of the equations.
+        neighbour_dropout: in training, the share of a sample's neighbours that are hidden at all steps; the centre
+            never is. Without it a few thousand samples are learned by heart through their surroundings.
+    """
 
     hidden: int = 32
     layers: int = 2
     peepholes: bool = False
+    neighbour_dropout: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("hidden", "layers"):
             _positive(self, name)
+        _share(self, "neighbour_dropout")
 
 
 SIGNALS: dict[str, type[SignalConfig]] = {"bilstm": BiLSTMConfig, "convlstm": ConvLSTMConfig}

@@ -19,6 +19,8 @@ from fusion.models.config import ConvLSTMConfig, InputSpec
 # Which of a 3x3 array's cells are the centre and its six neighbours on H3's axial grid; the same as
 # fusion.geo.grid.HEX_MASK_3x3, which this side of the house cannot import (a test compares them).
 HEX_KERNEL: NDArray[np.bool_] = np.array([[True, True, False], [True, True, True], [False, True, True]])
+CENTRE = 4  # the centre's place in a flat 3x3 kernel
+NEIGHBOUR_GAIN = 0.1  # initial size of a neighbour's tap against the centre's
 CHUNK = 48  # steps whose input convolution is done at once: bounds memory at hundreds of steps
 
 
@@ -62,9 +64,12 @@ class ConvLSTMLayer(nn.Module):
     taps: Tensor
     kernel: Tensor
 
-    def __init__(self, channels: int, hidden: int, neighbourhood: Neighbourhood, peepholes: bool) -> None:
+    def __init__(
+        self, channels: int, hidden: int, neighbourhood: Neighbourhood, peepholes: bool = False, steps: int = 24
+    ) -> None:
         super().__init__()
         self.hidden = hidden
+        self.steps = steps
         self.register_buffer("taps", neighbourhood.taps.flatten(), persistent=False)
         self.register_buffer("kernel", neighbourhood.kernel, persistent=False)
         self.weight_x = nn.Parameter(torch.empty(4 * hidden, channels, 3, 3))
@@ -75,18 +80,24 @@ class ConvLSTMLayer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier input weights over the taps in use, orthogonal hidden weights, forget bias 1, as Keras does."""
-        unused = torch.ones(9, dtype=torch.bool)
-        unused[self.kernel.cpu()] = False
-        taps = len(self.kernel)
+        """Start as an ordinary LSTM of each cell, Xavier and orthogonal, that listens to its neighbours a little.
+
+        Taps of equal size would drown the centre's own series among its neighbours'. Forget biases are log U(1, T-1),
+        so that states remember from one step to the whole series (chrono initialisation, Tallec & Ollivier 2018,
+        arXiv 1804.11188; its input biases made training slower here).
+        """
         with torch.no_grad():
-            for weight in (self.weight_x, self.weight_h):
+            for weight, initialise in (
+                (self.weight_x, nn.init.xavier_uniform_),
+                (self.weight_h, nn.init.orthogonal_),
+            ):
+                weight.zero_()
                 for gate in weight.split(self.hidden):
-                    flat = torch.empty(self.hidden, gate.shape[1] * taps)
-                    nn.init.xavier_uniform_(flat) if weight is self.weight_x else nn.init.orthogonal_(flat)
-                    gate.flatten(2)[..., self.kernel] = flat.view(self.hidden, -1, taps)
-                weight.flatten(2)[..., unused] = 0.0
-            self.bias.zero_()[self.hidden : 2 * self.hidden] = 1.0
+                    for tap in self.kernel.tolist():
+                        drawn = initialise(torch.empty(gate.shape[:2]))
+                        gate[:, :, tap // 3, tap % 3] = drawn if tap == CENTRE else NEIGHBOUR_GAIN * drawn
+            self.bias.zero_()
+            self.bias[self.hidden : 2 * self.hidden].uniform_(1, max(self.steps - 1, 1)).log_()
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """Return H at every step, (T,B,P+1,H).
@@ -151,10 +162,11 @@ class ConvLSTMStream(Stream):
         self.width = config.width
         neighbourhood = Neighbourhood(spec.kernel, spec.grid)
         self.centre = neighbourhood.centre
+        self.neighbour_dropout = config.neighbour_dropout
         self.register_buffer("cells", neighbourhood.cells, persistent=False)
         inputs = [spec.channels] + [config.hidden] * (config.layers - 1)
         self.layers = nn.ModuleList(
-            ConvLSTMLayer(channels, config.hidden, neighbourhood, config.peepholes) for channels in inputs
+            ConvLSTMLayer(channels, config.hidden, neighbourhood, config.peepholes, spec.steps) for channels in inputs
         )
         self.project = nn.Linear(config.hidden, config.width)
         self.dropout = nn.Dropout(config.dropout)
@@ -175,6 +187,10 @@ class ConvLSTMStream(Stream):
         """Return the top layer's H at the centre cell, (B,T,H), and where that cell is present, (B,T) bool."""
         x = _places(batch["cube"].flatten(3), self.cells).permute(1, 0, 3, 2)
         present = _places(batch["present"].flatten(2), self.cells).transpose(0, 1)[..., None]
+        if self.training and self.neighbour_dropout > 0:
+            seen = torch.rand(x.shape[1:3], device=x.device)[..., None] >= self.neighbour_dropout
+            seen[:, self.centre] = True
+            x, present = x * seen, present & seen
         for layer in self.layers:
             x = layer(x, present)
         return x[:, :, self.centre].transpose(0, 1), present[:, :, self.centre, 0].transpose(0, 1)

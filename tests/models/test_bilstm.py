@@ -1,6 +1,5 @@
 from collections.abc import Callable
 
-import equations
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from fusion.models.bilstm import BiLSTMStream
 from fusion.models.config import BiLSTMConfig, InputSpec, NetworkConfig
 from fusion.models.network import build_network
+from tests.models import equations
 
 MakeBatch = Callable[..., dict[str, Tensor]]
 

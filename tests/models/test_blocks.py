@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from equations import transformer_block
 from torch import Tensor
 
 from fusion.models.blocks import AttentionBlock, attention_blocks
+from tests.models.equations import transformer_block
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import os
 from collections.abc import Callable
 
-import equations
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from fusion.models import convlstm
 from fusion.models.config import ConvLSTMConfig, InputSpec, NetworkConfig
 from fusion.models.convlstm import ConvLSTMLayer, ConvLSTMStream, Neighbourhood
 from fusion.models.network import build_network
+from tests.models import equations
 
 MakeBatch = Callable[..., dict[str, Tensor]]
 SQUARE = np.ones((3, 3), dtype=bool)
@@ -171,3 +171,17 @@ def test_autocast_stays_close(spec: InputSpec, make_batch: MakeBatch) -> None:
         rounded = stream.states(batch)[0]
     assert rounded.dtype == torch.float32  # the state is never kept in 8 bits of mantissa
     assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.999
+
+
+def test_training_hides_neighbours_but_never_the_centre(spec: InputSpec, make_batch: MakeBatch) -> None:
+    batch = make_batch(spec, missing=0.0)
+    whole = ConvLSTMStream(ConvLSTMConfig(hidden=5, dropout=0.0, neighbour_dropout=0.999), spec).double()
+    alone = {**batch, "present": torch.zeros_like(batch["present"]), "cube": torch.zeros_like(batch["cube"])}
+    alone["present"][..., 2, 2] = True
+    alone["cube"][..., 2, 2] = batch["cube"][..., 2, 2]
+
+    trained = whole.train().states(batch)[0]
+
+    whole.eval()
+    torch.testing.assert_close(trained, whole.states(alone)[0], atol=1e-14, rtol=0)
+    assert not torch.allclose(trained, whole.states(batch)[0])

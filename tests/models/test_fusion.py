@@ -1,6 +1,5 @@
 from collections.abc import Callable
 
-import equations
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from fusion.errors import ConfigError
 from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, InputSpec, NetworkConfig, VisionConfig
 from fusion.models.network import Network, build_network
+from tests.models import equations
 
 MakeBatch = Callable[..., dict[str, Tensor]]
 

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 
-import equations
 import numpy as np
 import pytest
 import timm
@@ -10,6 +9,7 @@ from torch import Tensor
 from fusion.errors import ConfigError
 from fusion.models.config import InputSpec, VisionConfig
 from fusion.models.vision import VisionStream
+from tests.models import equations
 
 MakeBatch = Callable[..., dict[str, Tensor]]
 
