@@ -57,7 +57,7 @@ def _show_coverage(city: City) -> None:
     )
     columns[2].metric(t("Labelled cells"), f"{found['labelled']:,}" if city.has_functions else "–", border=True)
     area_km2 = float(grid.area_m2(caches.cells(city)).sum()) / 1e6
-    columns[3].metric(t("Area of the cells"), f"{area_km2:,.0f} km²", border=True)
+    columns[3].metric(t("Area of the cells"), f"{area_km2:,.{0 if area_km2 >= 10 else 1}f} km²", border=True)
     if "share_valid" in found:
         st.plotly_chart(
             states_figure(found, language.current()),
@@ -65,17 +65,11 @@ def _show_coverage(city: City) -> None:
             config={"displayModeBar": False},
             alt=t("Shares of cell-hours that are valid, suppressed and missing"),
         )
-    for present, what, command in (
-        (city.has_activity, t("No signaling yet."), "ingest signaling FILES --city"),
-        (city.has_imagery, t("No imagery: no chips, no image models."), "ingest imagery FILES --city"),
-        (
-            city.has_functions,
-            t("No known functions: nothing to train on or to check against."),
-            "ingest functions FILE --city",
-        ),
-    ):
-        if not present:
-            st.caption(f":material/info: {what} `python -m fusion {command} {city.name}`")
+    if not city.has_imagery:
+        st.caption(
+            f":material/info: {t('No imagery: no chips, no image models.')} "
+            f"`python -m fusion ingest imagery FILES --city {city.name}`"
+        )
 
 
 def _show_totals(city: City) -> None:
@@ -138,11 +132,11 @@ def _show_headline(city: City) -> None:
     fusion, unimodal, gap = best["fusion"], best["unimodal"], best["paired"]
     columns = st.columns(3)
     for column, title, row in (
-        (columns[0], t("Best fusion"), fusion),
-        (columns[1], t("Best single modality"), unimodal),
+        (columns[0], t("Best fusion: {name}", name=fusion["experiment"]), fusion),
+        (columns[1], t("Best single modality: {name}", name=unimodal["experiment"]), unimodal),
     ):
         with column.container(border=True, height="stretch"):
-            st.metric(f"{title}: {row['experiment']}", percent(row["accuracy"]))
+            st.metric(title, percent(row["accuracy"]))
             st.caption(
                 t("95 % interval {interval}, {n:,} test cells", interval=interval(row["low"], row["high"]), n=row["n"])
             )
@@ -163,7 +157,7 @@ def _show_headline(city: City) -> None:
         )
     ]
     if len(comparison.ceilings):
-        listed = ", ".join(
+        listed = t(", ").join(
             f"{models.ceiling_name(row['rule'])} {percent(row['accuracy'])}"
             for row in comparison.ceilings.to_dict("records")
         )
@@ -181,8 +175,7 @@ def _show_background(city: City) -> None:
         st.caption(t("No date is flagged."))
     st.subheader(t("Sources"))
     if city.info.sources:
-        for source in city.info.sources:
-            st.markdown(f"- {source}")
+        st.caption("\n".join(f"- {source}" for source in city.info.sources))
     else:
         st.caption(t("The city's description names none."))
 

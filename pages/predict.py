@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fusion.charts import maps
+from fusion.charts.city_figures import class_figure
 from fusion.charts.palette import modality_name
 from fusion.city import City
 from fusion.geo import grid
@@ -264,7 +265,8 @@ def _say_what_it_is(answer: Answer, question: Question) -> None:
         )
     st.caption(
         t(
-            "{run} on {device}: {n:,} of {all:,} cells in {seconds:.1f} s",
+            "{run} on {device}: {n:,} of {all:,} cells in {seconds:.1f} s, mean confidence {confidence}",
+            confidence=percent(float(answer.table["confidence"].mean())),
             run=answer.question.run,
             device=answer.device,
             n=int(answer.table["covered"].sum()),
@@ -294,16 +296,19 @@ def _show_map(city: City, answer: Answer) -> None:
 
 
 def _focus(key: str) -> None:
-    found = st.session_state[key].selection.objects.get(maps.CELLS)
-    st.session_state[FOCUS] = found[0]["hex"] if found else None
+    cell = maps.clicked_cell(st.session_state[key].selection.objects)
+    if cell is not None:
+        st.session_state[FOCUS] = grid.to_hex([cell])[0]
 
 
 def _show_summary(answer: Answer) -> None:
     counts = view.class_counts(answer.table)
-    top = counts.iloc[0]
-    left, right = st.columns(2)
-    left.metric(t("Most frequent"), region_cards.class_name(top["function"]), border=True)
-    right.metric(t("Mean confidence"), percent(float(answer.table["confidence"].mean())), border=True)
+    st.plotly_chart(
+        class_figure(dict(zip(counts["function"], counts["cells"], strict=True)), language.current(), True, 270),
+        key="predict_classes",
+        config={"displayModeBar": False},
+        alt=t("Predicted cells by function"),
+    )
     parts = view.by_part(answer.table)
     st.markdown(f"**{t('What these cells were to the run')}**")
     st.markdown(_part_lines(parts))
@@ -313,7 +318,7 @@ def _show_summary(answer: Answer) -> None:
             icon=":material/school:",
         )
     if "unknown" in set(parts["part"]):
-        st.caption(t("The data changed since the run, so nobody can tell which of these cells it was trained on."))
+        st.caption(t("The data or the folds are not those of the run: nobody can tell which cells it was trained on."))
 
 
 def _part_lines(parts: pd.DataFrame) -> str:

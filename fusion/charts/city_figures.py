@@ -14,27 +14,32 @@ from fusion.charts.palette import (
     MODALITIES,
     class_colours,
     class_names,
-    modality_name,
     translucent,
 )
 from fusion.classes import FUNCTIONS, IDS
 
 _WORDS = {
     "cells": {"en": "Labelled cells", "zh": "已标注单元"},
+    "predicted": {"en": "Predicted cells", "zh": "预测单元"},
     "valid": {"en": "valid", "zh": "有效"},
     "suppressed": {"en": "suppressed", "zh": "被抑制"},
     "missing": {"en": "missing", "zh": "缺失"},
     "true": {"en": "true", "zh": "真实"},
+    "image": {"en": "Image", "zh": "影像"},
+    "signal": {"en": "Signal", "zh": "信令"},
+    "fusion": {"en": "Fusion", "zh": "融合"},
     "no_run": {"en": "no such run", "zh": "无此训练"},
 }
 
 
-def class_figure(counts: Mapping[str, int], lang: str = "en") -> go.Figure:
-    """Draw the number of labelled cells by function, in the functions' own colours, all nine in class order.
+def class_figure(counts: Mapping[str, int], lang: str = "en", predicted: bool = False, height: int = 340) -> go.Figure:
+    """Draw a number of cells by function, in the functions' own colours, all nine in class order.
 
     Args:
         counts: class id -> number of cells; an absent class is drawn as 0.
         lang: `en` or `zh`.
+        predicted: whether they are predicted or labelled, on the axis.
+        height: in pixels.
     """
     values = [int(counts.get(id_, 0)) for id_ in IDS]
     total = max(sum(values), 1)
@@ -50,9 +55,9 @@ def class_figure(counts: Mapping[str, int], lang: str = "en") -> go.Figure:
         hovertemplate="%{y}: <b>%{x:,}</b><extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": _word("cells", lang), "range": [0, max(max(values), 1) * 1.28]},
+        xaxis={"title": _word("predicted" if predicted else "cells", lang), "range": [0, max(max(values), 1) * 1.4]},
         yaxis={"autorange": "reversed", "automargin": True},
-        height=340,
+        height=height,
         bargap=0.28,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
@@ -117,7 +122,7 @@ def probabilities_figure(
         cols=3,
         shared_yaxes=True,
         horizontal_spacing=0.04,
-        subplot_titles=[modality_name(modality, lang) for modality in MODALITIES],
+        subplot_titles=[_word(modality, lang) for modality in MODALITIES],
     )
     for column, modality in enumerate(MODALITIES, start=1):
         values = probabilities.get(modality)
@@ -144,7 +149,7 @@ def probabilities_figure(
             row=1,
             col=column,
         )
-    figure.update_xaxes(range=[0, 118], tickvals=[0, 50, 100], ticksuffix=" %", showgrid=True)
+    figure.update_xaxes(range=[0, 118], tickvals=[0, 50], ticksuffix=" %", showgrid=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(height=290, bargap=0.3, margin={"l": 8, "r": 8, "t": 28, "b": 8})

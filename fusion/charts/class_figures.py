@@ -38,7 +38,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     text = [["—" if np.isnan(value) else f"{value * 100:.0f}" for value in row] for row in values]
     missing = _word("not_evaluable", lang)
     hover = [[missing if np.isnan(value) else f"F1 = {value * 100:.1f} %" for value in row] for row in values]
-    names, lines = class_names(lang), experiments
+    names, lines = _wrapped(lang), experiments
     figure = go.Figure()
     figure.add_heatmap(
         z=np.where(np.isnan(values), 1.0, np.nan),
@@ -58,7 +58,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
         customdata=hover,
         zmin=0,
         zmax=100,
-        colorscale="Cividis",
+        colorscale="Blues",
         showscale=False,
         xgap=2,
         ygap=2,
@@ -68,12 +68,12 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     for row, line in enumerate(lines):
         for column, name in enumerate(names):
             value = values[row, column]
-            colour = GREY if np.isnan(value) else ("#ffffff" if value < 0.55 else "#1a1a1a")
+            colour = GREY if np.isnan(value) else ("#ffffff" if value > 0.5 else "#1a1a1a")
             figure.add_annotation(
                 x=name, y=line, text=text[row][column], showarrow=False, font={"color": colour, "size": 12}
             )
     figure.update_layout(
-        xaxis={"side": "top", "tickangle": -35, "automargin": True, "showgrid": False},
+        xaxis={"side": "top", "automargin": True, "showgrid": False},
         yaxis={"autorange": "reversed", "automargin": True, "showgrid": False},
         height=150 + 44 * max(len(experiments), 1),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -92,7 +92,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
     totals = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         shares = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), np.nan)
-    names = class_names(lang)
+    names = _wrapped(lang)
     figure = go.Figure()
     figure.add_heatmap(
         z=shares * 100,
@@ -123,7 +123,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
                 font={"color": "#ffffff" if shares[row, column] > 0.5 else "#1a1a1a", "size": 11},
             )
     figure.update_layout(
-        xaxis={"title": _word("predicted", lang), "tickangle": -35, "automargin": True, "showgrid": False},
+        xaxis={"title": _word("predicted", lang), "automargin": True, "showgrid": False},
         yaxis={"title": _word("true", lang), "autorange": "reversed", "automargin": True, "showgrid": False},
         height=520,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -172,6 +172,11 @@ def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
     )
     return figure
+
+
+def _wrapped(lang: str) -> list[str]:
+    """Class names, a word a line: so narrow columns carry them level, and only a phone has to turn them."""
+    return [name.replace(" ", "<br>") for name in class_names(lang)]
 
 
 def _word(key: str, lang: str) -> str:

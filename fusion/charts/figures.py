@@ -22,6 +22,7 @@ from fusion.charts.palette import (
 
 _WORDS = {
     "accuracy": {"en": "Accuracy on test cells, % (95 % interval)", "zh": "测试单元上的准确率（%，95 % 区间）"},
+    "score": {"en": "Accuracy on test cells", "zh": "测试单元上的准确率"},
     "reported": {"en": "reported by the user", "zh": "用户自报"},
     "difference": {"en": "Accuracy difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
     "none": {"en": "no difference", "zh": "无差异"},
@@ -176,6 +177,9 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
     """
     known = accuracy.dropna(subset=["train_s", "parameters"])
     largest = max(float(known["parameters"].max()), 1.0) if len(known) else 1.0
+    # Names above and below in turn, so that neighbours' names do not meet.
+    by_time = known.sort_values("train_s")["experiment"]
+    places = {name: ("top center", "bottom center")[rank % 2] for rank, name in enumerate(by_time)}
     figure = go.Figure()
     for modality in MODALITIES:
         rows = known[known["modality"] == modality]
@@ -187,7 +191,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
             mode="markers+text",
             name=modality_name(modality, lang),
             text=[wrap_experiment(name) for name in rows["experiment"]],
-            textposition="top center",
+            textposition=[places[name] for name in rows["experiment"]],
             textfont={"size": 11},
             cliponaxis=False,
             marker={
@@ -205,7 +209,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure.update_layout(
         # Room at the right for the names above the marks.
         xaxis={"title": _word("seconds", lang), "range": [0, 1.2 * float(known["train_s"].max()) if len(known) else 1]},
-        yaxis={"title": _word("accuracy", lang).split("(")[0].strip(), "ticksuffix": " %"},
+        yaxis={"title": _word("score", lang), "ticksuffix": " %"},
         legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "itemsizing": "constant"},
         height=420,
         margin={"l": 8, "r": 16, "t": 24, "b": 8},

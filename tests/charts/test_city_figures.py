@@ -77,4 +77,4 @@ def test_probabilities_stand_side_by_side_with_the_true_class_marked() -> None:
     assert figure.data[2].x[4] == pytest.approx(100)
     assert figure.data[0].y[IDS.index("school")] == "<b>学校 ✓</b>"
     titles = [note.text for note in figure.layout.annotations]
-    assert titles == ["仅影像", "仅信令", "融合", "无此训练"]
+    assert titles == ["影像", "信令", "融合", "无此训练"]
