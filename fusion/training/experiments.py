@@ -117,7 +117,7 @@ class Experiment:
 _VIT = VisionConfig.parse("vit 4x192, patch 16")
 _BILSTM = BiLSTMConfig()
 _CONVLSTM = ConvLSTMConfig()
-_TOKENS = ConvLSTMConfig(blocks=4)
+_TOKENS = ConvLSTMConfig(blocks=2)
 
 _ROWS = (
     Experiment(
@@ -159,10 +159,10 @@ _ROWS = (
     ),
     Experiment(
         "vit+convlstm-bottleneck",
-        "ViT and transformer blocks on ConvLSTM's hourly tokens, joined from level 2 on by four bottleneck tokens "
-        "(MBT, Nagrani et al. 2021).",
+        "ViT and, on ConvLSTM's hourly tokens, two transformer blocks that meet the ViT's upper two through four "
+        "bottleneck tokens (MBT, Nagrani et al. 2021).",
         "not measured yet",
-        NetworkConfig(vision=_VIT, signal=_TOKENS, fusion="bottleneck", fusion_layer=2, bottlenecks=4),
+        NetworkConfig(vision=_VIT, signal=_TOKENS, fusion="bottleneck", fusion_layer=0, bottlenecks=4),
         TrainingConfig(),
         partners=("vit", "convlstm"),
     ),
