@@ -1,6 +1,7 @@
 """Activity map 信令活动: counts by cell and hour above the imagery, and the week of one cell."""
 
 import math
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -45,25 +46,35 @@ def _controls(city: City) -> tuple[str, str, int, float]:
     rolls = {resolution: _cell_size(city, resolution) for resolution in range(own, max(own - 3, -1), -1)}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         measure = st.selectbox(
-            t("Measure"), list(measures), format_func=measures.__getitem__, key=f"keep_measure_{city.name}", width=190
+            t("Measure"),
+            list(measures),
+            format_func=measures.__getitem__,
+            key=f"measure_{city.name}",
+            persist_state="session",
+            width=190,
         )
         # Folded away, so that on a phone the map comes before the second screen.
         with st.popover(t("Display"), icon=":material/tune:"):
-            roll = _one_of(t("Cell size"), rolls, f"keep_roll_{city.name}", own)
-            if "keep_opacity" not in st.session_state:
-                st.session_state["keep_opacity"] = 60
-            opacity = st.slider(t("Opacity of the cells"), 0, 100, step=5, format="%d%%", key="keep_opacity")
+            roll = _one_of(t("Cell size"), rolls, f"roll_{city.name}")
+            opacity = st.slider(
+                t("Opacity of the cells"), 0, 100, 60, 5, "%d%%", key="opacity", persist_state="session"
+            )
             hours.speed_choice()
-        view = _one_of(t("Show"), views, "keep_view", "value")
+        view = _one_of(t("Show"), views, "view")
     return measure, view, roll, opacity / 100
 
 
-def _one_of(label: str, choices: dict, key: str, default: object) -> object:
-    """A row of buttons of which one is always chosen."""
-    if st.session_state.get(key) not in choices:
-        st.session_state[key] = default
-    st.segmented_control(label, list(choices), format_func=choices.__getitem__, key=key, required=True)
-    return st.session_state[key]
+def _one_of(label: str, choices: dict, key: str) -> Any:
+    """A row of buttons of which one is always chosen, at first the first."""
+    return st.segmented_control(
+        label,
+        list(choices),
+        format_func=choices.__getitem__,
+        default=next(iter(choices)),
+        key=key,
+        required=True,
+        persist_state="session",
+    )
 
 
 def _cell_size(city: City, resolution: int) -> str:
@@ -112,9 +123,10 @@ def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: in
 
 
 def _click(key: str) -> None:
-    """Take the clicked cell; a second click on it, or one beside the cells, lets it go."""
-    clicked = st.session_state[key].selection.objects.get(maps.CELLS)
-    state.set_cell(int(clicked[0]["hex"], 16) if clicked else None)
+    """Take the clicked cell. A click on the zoom buttons counts as one beside the cells: that must not let it go."""
+    cell = maps.clicked_cell(st.session_state[key].selection.objects)
+    if cell is not None:
+        state.set_cell(cell)
 
 
 def _opening(city: City) -> maps.View:

@@ -31,7 +31,6 @@ def main() -> None:
     """Draw the frame and run the chosen page."""
     asked = state.incoming()
     language.choose(asked.get(language.LANG))
-    state.keep_alive()
     st.set_page_config(page_title=t("Zhengzhou Fusion"), page_icon=ICON, layout="wide")
     shown = [page for page in PAGES if (ROOT / "pages" / f"{page[0]}.py").is_file()]
     page = st.navigation(

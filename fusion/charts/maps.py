@@ -4,7 +4,7 @@ A map's base is always our own style; `map_style=None` would ask an outside host
 own, or a rerun would forget the view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pydeck as pdk
 from fusion.classes import by_id
 from fusion.geo import grid
 
-CELLS = "cells"  # id of the layer that answers to clicks; its objects carry `hex`
+CELLS = "cells"  # the id of the layer that answers to clicks begins so; its objects carry `hex`
 
 MISSING_RING = [29, 39, 48, 210]
 _CASING, _INK = [255, 255, 255, 235], [20, 30, 40, 255]
@@ -116,8 +116,24 @@ def result_deck(
     return _deck([layer, *_outlines(outlined)], style_url, view, "<b>{label}</b> {percent}<br/>{hex}")
 
 
+def clicked_cell(objects: Mapping[str, Any]) -> int | None:
+    """Return the cell that a selection of `st.pydeck_chart` names.
+
+    Args:
+        objects: its `selection.objects`, by layer. Empty after a click on a selected cell again, beside the cells and
+            on the map's own zoom buttons alike: None, which should change nothing.
+    """
+    found = [of_layer[0] for layer, of_layer in objects.items() if layer.startswith(CELLS) and of_layer]
+    return int(found[0]["hex"], 16) if found else None
+
+
 def picking_deck(
-    cells: Sequence[int], style_url: str, view: View, outlined: Sequence[int] = (), tint: str = "#1f5a7a"
+    cells: Sequence[int],
+    style_url: str,
+    view: View,
+    outlined: Sequence[int] = (),
+    tint: str = "#1f5a7a",
+    turn: int = 0,
 ) -> pdk.Deck:
     """Draw cells to choose from as a faint veil, the chosen ones tinted.
 
@@ -127,6 +143,8 @@ def picking_deck(
         view: where the map opens.
         outlined: those that are chosen.
         tint: "#rrggbb" of the chosen ones.
+        turn: how many clicks were taken. It changes the layer's id, and so the browser forgets the selection: a second
+            click on a cell is one on that cell and not an empty one.
     """
     chosen = {int(cell) for cell in outlined}
     records = [
@@ -136,7 +154,7 @@ def picking_deck(
         }
         for cell, hex_ in zip(cells, grid.to_hex(np.asarray(cells, dtype=np.uint64)), strict=True)
     ]
-    return _deck([_cell_layer(records, 1.0)], style_url, view, "{hex}")
+    return _deck([_cell_layer(records, 1.0, f"{CELLS}-{turn % 2}")], style_url, view, "{hex}")
 
 
 def change_deck(table: pd.DataFrame, style_url: str, view: View, texts: dict[str, str]) -> pdk.Deck:
@@ -168,12 +186,12 @@ CHANGES = {
 }
 
 
-def _cell_layer(data: str | list[dict[str, Any]], opacity: float) -> pdk.Layer:
+def _cell_layer(data: str | list[dict[str, Any]], opacity: float, id_: str = CELLS) -> pdk.Layer:
     colours = {"getFillColor": "@@=fill"}
     return pdk.Layer(
         "H3HexagonLayer",
         data,
-        id=CELLS,
+        id=id_,
         pickable=True,
         get_hexagon="hex",
         extruded=False,
@@ -208,17 +226,19 @@ def _ring_layer(data: str) -> pdk.Layer:
 def _outlines(cells: Sequence[int]) -> list[pdk.Layer]:
     """A dark line in a white casing, readable on any imagery; empty layers too, so that their list stays the same."""
     rings = [[*ring, ring[0]] for ring in grid.boundaries(np.asarray(cells, dtype=np.uint64))] if len(cells) else []
-    records = [{"path": [list(corner) for corner in ring]} for ring in rings]
+    records = [{"ring": [list(corner) for corner in ring]} for ring in rings]
     return [
         pdk.Layer(
-            "PathLayer",
+            "PolygonLayer",  # of whose colours Streamlit pales only the fill, and there is none
             records,
             id=f"outline-{name}",
-            get_path="path",
-            get_color=colour,
-            get_width=width,
-            width_units=pdk.types.String("pixels"),
-            joint_rounded=True,
+            get_polygon="ring",
+            filled=False,
+            stroked=True,
+            get_line_color=colour,
+            get_line_width=width,
+            line_width_units=pdk.types.String("pixels"),
+            line_joint_rounded=True,
             pickable=False,
         )
         for name, colour, width in (("casing", _CASING, 6), ("ink", _INK, 2.5))

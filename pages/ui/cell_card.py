@@ -18,7 +18,7 @@ _SEVEN = math.sqrt(7)  # how much wider a cell of the next coarser resolution is
 
 def show(city: City, cell: int | None, hour: pd.Timestamp, measure: str) -> None:
     """Show the card of a cell, or how to get one."""
-    with st.container(border=True):
+    with st.container(border=True, key="cell_card"):
         if cell is None:
             st.markdown(f"**{t('No cell chosen')}**")
             st.caption(t("Click a cell on the map to see its hours, its picture and its function."))

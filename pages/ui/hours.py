@@ -14,7 +14,7 @@ SPEEDS_S = {"slow": 2.0, "normal": 1.0, "fast": 0.5}
 
 _PLAYING = "playing"  # name of the city whose hours are playing, or absent
 _LAST_STEP = "last_step"  # monotonic seconds
-_SPEED = "keep_speed"
+_SPEED = "speed"
 _SLIDER = "hour_slider"
 
 _DAYS_ZH = "一二三四五六日"
@@ -106,9 +106,15 @@ def hour_bar(city: City) -> pd.Timestamp:
 def speed_choice() -> None:
     """Show how fast the hours play."""
     speeds = {"slow": t("slow"), "normal": t("normal"), "fast": t("fast")}
-    if _SPEED not in st.session_state:
-        st.session_state[_SPEED] = "normal"
-    st.segmented_control(t("Speed of playing"), list(speeds), format_func=speeds.__getitem__, key=_SPEED, required=True)
+    st.segmented_control(
+        t("Speed of playing"),
+        list(speeds),
+        format_func=speeds.__getitem__,
+        default="normal",
+        key=_SPEED,
+        required=True,
+        persist_state="session",
+    )
 
 
 def _toggle(city: City, hours: int) -> None:

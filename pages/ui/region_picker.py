@@ -12,7 +12,7 @@ from pages.ui.language import t
 
 HOW, RING_CELL, RING_K, LIST = "predict_how", "predict_ring_cell", "predict_ring_k", "predict_list"
 POLYGON, ADD = "predict_polygon", "predict_add"
-_LAST, _NOTE = "_predict_last_click", "_predict_note"
+_TURN, _NOTE = "_predict_turn", "_predict_note"
 _TINT = "#f2c14e"
 _MAP_HEIGHT_PX = 480
 
@@ -26,6 +26,7 @@ def show_map(city: City) -> None:
         _opening(city),
         state.region(),
         _TINT,
+        st.session_state.get(_TURN, 0),
     )
     st.pydeck_chart(
         deck, height=_MAP_HEIGHT_PX, key=key, on_select=lambda: _click(key), alt=t("Map to choose regions on")
@@ -181,23 +182,13 @@ def _take(cells: "tuple[int, ...] | list[int] | object", add: bool) -> None:
 
 
 def _click(key: str) -> None:
-    """Turn the clicked cell on or off.
-
-    The browser also reports a selection when the map is redrawn: only a report that differs from the last one is a
-    click. A second click on the same cell empties the selection.
-    """
-    found = st.session_state[key].selection.objects.get(maps.CELLS)
-    now = int(found[0]["hex"], 16) if found else None
-    last_key, before = st.session_state.get(_LAST, (None, None))
-    before = before if last_key == key else None
-    if now == before:
+    """Turn the clicked cell on or off."""
+    cell = maps.clicked_cell(st.session_state[key].selection.objects)
+    if cell is None:
         return
-    st.session_state[_LAST] = (key, now)
-    cell = now if now is not None else before
-    chosen = set(state.region())
-    state.set_region(chosen ^ {cell})
-    if now is not None:
-        st.session_state[RING_CELL] = found[0]["hex"]
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
+    state.set_region(set(state.region()) ^ {cell})
+    st.session_state[RING_CELL] = grid.to_hex([cell])[0]
 
 
 def _opening(city: City) -> maps.View:

@@ -3,8 +3,6 @@
 `st.session_state` holds the truth under the keys below. `incoming()` and `restore()` run before a page and take what a
 link or the back button brought; `save()` runs after it and writes the address bar again, because a click in the
 navigation drops the query parameters.
-
-Streamlit forgets a widget that a page does not show. One whose key starts with `keep_` is remembered (`keep_alive`).
 """
 
 import time
@@ -35,13 +33,6 @@ _WRITTEN = "_written"  # the query parameters as save() left them
 _REPLACED = "_replaced"  # what they were before, and when that ended
 _ECHO_S = 4.0  # a rerun that the browser sent before it heard of the new parameters still brings the old ones
 _LONGEST_LINK = 60  # tokens of a selection that still make a link one can send
-
-
-def keep_alive() -> None:
-    """Keep the widgets that survive a visit to another page."""
-    for key in list(st.session_state):
-        if str(key).startswith("keep_"):
-            st.session_state[key] = st.session_state[key]
 
 
 def enter(page: str) -> None:

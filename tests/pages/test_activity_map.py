@@ -74,7 +74,7 @@ def test_suppressed_and_missing_are_words_not_numbers(open_page, miniature_city)
 def test_against_the_usual_hour_changes_map_and_legend(open_page, miniature_city) -> None:
     app = open_page("activity_map", **CITY)
 
-    app.segmented_control(key="keep_view").set_value("usual").run()
+    app.segmented_control(key="view").set_value("usual").run()
 
     assert "view=usual" in deck(app)["layers"][0]["data"]
     assert any("against the usual hour" in element.proto.body for element in app.get("html"))
@@ -82,7 +82,7 @@ def test_against_the_usual_hour_changes_map_and_legend(open_page, miniature_city
 
 def test_coarser_cells_are_asked_for_and_can_be_looked_at(open_page, miniature_city) -> None:
     app = open_page("activity_map", **CITY, cell="8840954927fffff"[:11])
-    (control,) = [one for one in app.segmented_control if one.key == "keep_roll_miniature"]
+    (control,) = [one for one in app.segmented_control if one.key == "roll_miniature"]
 
     control.set_value(8).run()
 
