@@ -127,8 +127,8 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
             st.caption(
                 t(
                     "Known because the city is synthetic: computed from the tables that drew it, on the same test "
-                    "cells. The first four know a place's own latent look and rhythm, which a network has to see "
-                    "through noise."
+                    "cells. They know a place's true look and rhythm, which a network has to see through noise. Only "
+                    "those with neighbours (dotted, and the oracle) bound a model that looks around itself."
                 )
             )
     components.table_under(view.accuracy_table(comparison, lang), f"{city.name}-accuracy", _accuracy_columns())
@@ -141,7 +141,8 @@ def _show_pairs(city: City, comparison: Comparison) -> None:
         components.empty(
             t("No fusion and unimodal model were tested on common cells."),
             t(
-                "Train both on the same folds, for instance `python -m fusion ablate core --city {city}`.",
+                "Train both on the same folds, for instance "
+                "`python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
                 city=city.name,
             ),
         )
@@ -292,7 +293,7 @@ def _show_changes(city: City, comparison: Comparison) -> None:
         change_deck(
             changes,
             addresses.style_address(st.get_option("server.baseUrlPath"), city),
-            view_of_bounds(city.info.bounds),
+            view_of_bounds(city.info.bounds, 460, 400),
             words,
         ),
         height=420,

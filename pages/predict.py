@@ -4,6 +4,7 @@ The only page that needs torch, and it imports it only inside the functions that
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -201,6 +202,7 @@ def _predict(city: City, records: list[RunRecord], question: Question) -> Answer
                     0.3 + 0.7 * (number + share) / len(runs), text
                 ),
             )
+        bar.progress(1.0, t("Finding out what the run was trained on"))
         part = _parts(chosen.id, _stamps(chosen), samples.meta.fingerprint, samples, chosen)
     finally:
         bar.empty()
@@ -344,7 +346,8 @@ def _show_downloads(city: City, answer: Answer) -> None:
         for kind, label in ((".csv", "CSV"), (".geojson", "GeoJSON"), (".parquet", "Parquet")):
             st.download_button(
                 label,
-                encode_release(table, kind),
+                # Spelled out only when asked for: a whole city takes a while.
+                partial(encode_release, table, kind),
                 file_name=f"{city.name}-{answer.question.run}{kind}",
                 mime=KINDS[kind],
                 key=f"predict_download_{label}",

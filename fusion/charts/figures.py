@@ -31,9 +31,12 @@ _WORDS = {
     "parameters": {"en": "parameters", "zh": "参数"},
     "right": {"en": "right of the line: fusion is better", "zh": "线右侧：融合更好"},
 }
+_LABEL_LEVELS = 4
 _CEILING_WORDS = {
     "image": {"en": "image", "zh": "影像"},
+    "image_near": {"en": "image + around", "zh": "影像＋周边"},
     "signal": {"en": "signal", "zh": "信令"},
+    "signal_near": {"en": "signal + around", "zh": "信令＋周边"},
     "additive": {"en": "late rule", "zh": "后期相加"},
     "joint": {"en": "joint rule", "zh": "联合"},
     "oracle": {"en": "oracle", "zh": "先知"},
@@ -47,7 +50,7 @@ def accuracy_figure(
 
     Args:
         accuracy: columns experiment, modality, accuracy, low, high, n; one row a line, best first.
-        ceilings: columns rule, accuracy; dashed lines. Empty for a city without a known answer.
+        ceilings: columns rule, accuracy; lines, dotted for a rule with neighbours. Empty without a known answer.
         reported: `name` and `accuracy` of each figure that was not measured here; hollow markers under a rule.
         lang: `en` or `zh`.
     """
@@ -100,8 +103,8 @@ def accuracy_figure(
             "title": None,
         },
         legend={"orientation": "h", "y": -0.16 - 0.6 / max(len(order), 1), "x": 0, "yanchor": "top"},
-        height=150 + 44 * max(len(order), 3),
-        margin={"l": 8, "r": 16, "t": 64 if len(ceilings) else 16, "b": 8},
+        height=170 + 44 * max(len(order), 3),
+        margin={"l": 8, "r": 16, "t": 10 + 18 * _LABEL_LEVELS if len(ceilings) else 16, "b": 8},
         hovermode="closest",
     )
     return figure
@@ -223,16 +226,17 @@ def wrap_experiment(name: str) -> str:
 
 
 def _draw_ceilings(figure: go.Figure, ceilings: pd.DataFrame, lang: str) -> None:
-    """Dashed lines with labels above the plot, staggered over three levels so that close ones stay readable."""
+    """Dashed lines with labels above the plot, staggered so that close ones stay readable; dotted with neighbours."""
     ordered = ceilings.sort_values("accuracy")
     for number, (rule, accuracy) in enumerate(zip(ordered["rule"], ordered["accuracy"] * 100, strict=True)):
-        figure.add_vline(x=accuracy, line={"color": GREY, "dash": "dash", "width": 1.5})
+        dash = "dot" if rule.endswith("_near") else "dash"
+        figure.add_vline(x=accuracy, line={"color": GREY, "dash": dash, "width": 1.5})
         figure.add_annotation(
             x=accuracy,
             y=1,
             yref="paper",
             yanchor="bottom",
-            yshift=2 + 18 * (number % 3),
+            yshift=2 + 18 * (number % _LABEL_LEVELS),
             text=f"{_CEILING_WORDS[rule][lang]} {accuracy:.1f}",
             showarrow=False,
             font={"color": GREY, "size": 12},

@@ -17,7 +17,7 @@ from fusion.metrics.calibration import ece, reliability
 from fusion.metrics.significance import block_bootstrap, mcnemar, paired_difference
 from fusion.training.runs import RunRecord, partners
 
-CEILING_RULES = ("image", "signal", "additive", "joint", "oracle")
+CEILING_RULES = ("image", "image_near", "signal", "signal_near", "additive", "joint", "oracle")
 PROBABILITIES = [f"p_{id_}" for id_ in IDS]
 BEFORE = [f"before_{name}" for name in PROBABILITIES]
 

@@ -30,8 +30,8 @@ def no_runs(city: City) -> None:
     components.empty(
         t("No model was trained on this city yet."),
         t(
-            "Train one with `python -m fusion train vit+convlstm-bottleneck --city {city}`, or the whole set with "
-            "`python -m fusion ablate core --city {city}`.",
+            "Train one with `python -m fusion train vit+convlstm-bottleneck --city {city}`, or it and its partners "
+            "with `python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
             city=city.name,
         ),
     )
@@ -41,7 +41,9 @@ def ceiling_name(rule: str) -> str:
     """Return the name of a ceiling in the session's language."""
     return {
         "image": t("image alone"),
+        "image_near": t("image with neighbours"),
         "signal": t("signal alone"),
+        "signal_near": t("signal with neighbours"),
         "additive": t("best late rule"),
         "joint": t("joint rule"),
         "oracle": t("oracle with neighbours"),
@@ -52,7 +54,9 @@ def ceiling_meaning(rule: str) -> str:
     """Say what a ceiling assumes."""
     return {
         "image": t("the best decision from a site's true appearance alone"),
+        "image_near": t("the same, and the true appearance of the sites around, which a chip shows at its rim"),
         "signal": t("the best decision from a site's true rhythm alone"),
+        "signal_near": t("the same, and the true rhythm of the sites around, which ConvLSTM reads"),
         "additive": t("the best decision that adds up what each modality says by itself, as late fusion does"),
         "joint": t("the best decision from the pair of appearance and rhythm"),
         "oracle": t(

@@ -95,6 +95,7 @@ def _by_polygon(city: City) -> None:
         t("GeoJSON with polygons, WGS-84"),
         type=["geojson", "json"],
         key=POLYGON,
+        max_upload_size=20,
         help=t("District boundaries work too: a cell is taken if its centre lies inside."),
     )
     _adding()

@@ -58,6 +58,14 @@ def test_every_ceiling_is_a_dashed_line_with_its_figure() -> None:
     assert [note.text for note in figure.layout.annotations] == ["image 62.0", "joint rule 90.0"]
 
 
+def test_a_ceiling_with_neighbours_is_dotted_and_says_so() -> None:
+    near = pd.DataFrame({"rule": ["signal_near"], "accuracy": [0.7]})
+    figure = accuracy_figure(ACCURACY, near, [])
+
+    assert [shape.line.dash for shape in figure.layout.shapes] == ["dot"]
+    assert figure.layout.annotations[0].text == "signal + around 70.0"
+
+
 def test_the_axis_shows_everything_that_is_drawn() -> None:
     low, high = accuracy_figure(ACCURACY, CEILINGS, [{"name": "x", "accuracy": 0.05}]).layout.xaxis.range
 
