@@ -126,7 +126,11 @@ def _show_headline(city: City) -> None:
     if best is None:
         components.empty(
             t("Fusion and unimodal models have not both been run yet."),
-            t("Train the missing ones, for instance `python -m fusion ablate core --city {city}`.", city=city.name),
+            t(
+                "Train the missing ones, for instance "
+                "`python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
+                city=city.name,
+            ),
         )
         return
     fusion, unimodal, gap = best["fusion"], best["unimodal"], best["paired"]
