@@ -87,25 +87,43 @@ def _cell_size(city: City, resolution: int) -> str:
 
 def _moving(city: City, measure: str, view: str, resolution: int, opacity: float, interval: float | None) -> None:
     """Draw everything that follows the hour: run again by itself, or by the clock while playing."""
+    hours.advance(city)
+    if hours.interval_s(city) != interval:
+        st.rerun()
     with components.guard():
-        hours.advance(city)
         hour = hours.hour_bar(city)
         if flag := hours.flag_of(city, hour):
             st.caption(f"⚑ {flag}")
+        cell = _known_cell(city, measure)
         left, right = st.columns([7, 3], gap="medium")
         with left:
-            _map(city, hour, measure, view, resolution, opacity)
+            _map(city, cell, hour, measure, view, resolution, opacity)
             legend.activity_legend(city, caches.scale(city, measure, resolution, view), measure, view)
         with right:
-            cell_card.show(city, state.cell(), hour, measure)
-        _curves(city, hour, measure)
-    if hours.interval_s(city) != interval:
-        st.rerun()
+            cell_card.show(city, cell, hour, measure)
+        _curves(city, cell, hour, measure)
     if interval is None:  # an address a step would fill the browser's history
         state.save()
 
 
-def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: int, opacity: float) -> None:
+def _known_cell(city: City, measure: str) -> int | None:
+    """Return the chosen cell if the city has it; a link may bring one of elsewhere, which is said."""
+    cell = state.cell()
+    if cell is not None:
+        with components.guard():
+            _profile(city, cell, measure)
+            return cell
+    return None
+
+
+def _profile(city: City, cell: int, measure: str) -> pd.DataFrame:
+    resolution = grid.resolution_of(cell)
+    return caches.profile(city, cell, measure, None if resolution == city.info.resolution else resolution)
+
+
+def _map(
+    city: City, cell: int | None, hour: pd.Timestamp, measure: str, view: str, resolution: int, opacity: float
+) -> None:
     base = st.get_option("server.baseUrlPath")
     own = None if resolution == city.info.resolution else resolution
     unit = t(city.info.measure(measure).unit)
@@ -114,12 +132,14 @@ def _map(city: City, hour: pd.Timestamp, measure: str, view: str, resolution: in
         addresses.style_address(base, city),
         _opening(city),
         opacity,
-        [state.cell()] if state.cell() is not None else [],
+        [cell] if cell is not None else [],
         f"<b>{{label}}</b> {unit}<br/><span style='opacity:.75'>{{hex}}</span>",
         addresses.missing_address(base, city, hour, measure, own),
     )
     key = f"map_{city.name}_{state.visit()}"
-    st.pydeck_chart(deck, height=_MAP_HEIGHT_PX, key=key, on_select=lambda: _click(key))
+    st.pydeck_chart(
+        deck, height=_MAP_HEIGHT_PX, key=key, on_select=lambda: _click(key), alt=t("Map of the hour, cell by cell")
+    )
 
 
 def _click(key: str) -> None:
@@ -141,15 +161,13 @@ def _opening(city: City) -> maps.View:
     return st.session_state[key]
 
 
-def _curves(city: City, hour: pd.Timestamp, measure: str) -> None:
+def _curves(city: City, cell: int | None, hour: pd.Timestamp, measure: str) -> None:
     """Show the week of the chosen cell and of the whole city."""
     info = city.info
     unit, lang = t(info.measure(measure).unit), current()
-    cell = state.cell()
     if cell is not None:
         (name,) = grid.to_hex([cell])
-        resolution = grid.resolution_of(cell)
-        profile = caches.profile(city, cell, measure, None if resolution == info.resolution else resolution)
+        profile = _profile(city, cell, measure)
         st.subheader(t("Cell {cell}, {hours} hours", cell=name, hours=info.hours))
         st.plotly_chart(
             profile_figure(profile, unit, info.timezone, info.flagged, lang, hour=hour), key="profile", config=_PLAIN

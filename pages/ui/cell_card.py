@@ -35,7 +35,6 @@ def _count(city: City, cell: int, hour: pd.Timestamp, measure: str) -> None:
     about = city.info.measure(measure)
     resolution = grid.resolution_of(cell)
     own = None if resolution == city.info.resolution else resolution
-    caches.profile(city, cell, measure, own)  # a cell that is not the city's is said here, in its own words
     table = caches.usual(city, hour, measure, own)
     row = table[table["cell"] == cell].iloc[0]
     delta = None

@@ -32,6 +32,7 @@ VISIT = "_visit"  # how often a page was entered: part of the keys that must not
 _WRITTEN = "_written"  # the query parameters as save() left them
 _REPLACED = "_replaced"  # what they were before, and when that ended
 _ECHO_S = 4.0  # a rerun that the browser sent before it heard of the new parameters still brings the old ones
+_MOST_CELLS = 500_000  # that a link may stand for: a coarse token stands for all its children
 _LONGEST_LINK = 60  # tokens of a selection that still make a link one can send
 
 
@@ -80,8 +81,8 @@ def restore(asked: dict[str, str]) -> None:
         whole = [city.name for city in cities if city.has_activity and city.has_imagery and city.has_functions]
         set_city(next(iter(whole + names), None))
     for key, take in (
-        (CELL, lambda text: set_cell(_unpack(text)[0])),
-        (REGION, lambda text: set_region(_unpack(text))),
+        (CELL, lambda text: set_cell(unpack(text)[0])),
+        (REGION, lambda text: set_region(_region_of(text))),
         (HOUR, lambda text: set_hour(_read_hour(text))),
     ):
         try:
@@ -164,13 +165,31 @@ def pack(cells: "tuple[int, ...] | list[int]") -> str:
     return ".".join(text.rstrip("f") for text in grid.to_hex(np.array(h3.compact_cells(cells), dtype=np.uint64)))
 
 
-def _unpack(text: str) -> list[int]:
-    cells = grid.from_hex([token.ljust(15, "f") for token in text.split(".")]).tolist()
+def unpack(text: str) -> list[int]:
+    """Read what `pack` spelled, parents as parents.
+
+    Raises:
+        InputError: a token is not a cell.
+    """
+    return grid.from_hex([token.ljust(15, "f") for token in text.split(".")]).tolist()
+
+
+def expand(cells: list[int], resolution: int) -> list[int]:
+    """Return the cells of that resolution that parents stand for; finer cells stay as they are.
+
+    Raises:
+        InputError: a coarse cell stands for more cells than a city has.
+    """
+    if sum(7 ** max(resolution - h3.get_resolution(cell), 0) for cell in cells) > _MOST_CELLS:
+        raise InputError(t("This link names more cells than a city has."))
+    coarse = [cell for cell in cells if h3.get_resolution(cell) <= resolution]
+    fine = [cell for cell in cells if h3.get_resolution(cell) > resolution]
+    return [*h3.uncompact_cells(coarse, resolution), *fine]
+
+
+def _region_of(text: str) -> list[int]:
     chosen = city()
-    if chosen is None:
-        return cells
-    finest = max(chosen.info.resolution, *(h3.get_resolution(cell) for cell in cells))
-    return cells if len(cells) == 1 else list(h3.uncompact_cells(cells, finest))
+    return expand(unpack(text), chosen.info.resolution) if chosen else []
 
 
 def _read_hour(text: str) -> pd.Timestamp:

@@ -101,11 +101,14 @@ def test_a_deep_link_opens_and_the_language_switches(open_page, server) -> None:
     expect(card(page)).to_contain_text("72")  # 10 * (5 + 1) + 12
     expect(page.get_by_text("Thu 29 Jul 2021, 12:00").first).to_be_visible()
 
+    page.get_by_text("Against the usual hour", exact=True).click()
+    expect(page.get_by_text("People against the usual hour")).to_be_visible()
     page.get_by_text("中文", exact=True).click()
 
     expect(page.get_by_role("heading", name="信令活动")).to_be_visible()
     expect(page.get_by_text("2021年7月29日 周四 12:00").first).to_be_visible()
     expect(card(page)).to_contain_text(hex_of(5))
+    expect(page.get_by_role("radio", name="与平常同一时刻相比")).to_be_checked()
     expect(page.get_by_role("combobox", name="城市")).to_have_value("小样")
     page.wait_for_url("**lang=zh**")
     assert "city=miniature" in page.url

@@ -45,18 +45,17 @@ def test_only_the_cells_answer_to_clicks() -> None:
 
 
 def test_no_accessor_of_a_layer_lets_streamlit_pale_the_map_behind_a_selection() -> None:
-    found = spec(maps.activity_deck("/api/x/activity", STYLE, VIEW))
+    found = spec(maps.activity_deck("/api/x/activity", STYLE, VIEW, outlined=[CELL], missing_url="/api/x/missing"))
 
-    layer = found["layers"][0]
-    assert "getFillColor" not in layer
-    assert layer["_subLayerProps"]["hexagon-cell"] == {"getFillColor": "@@=fill"}
+    assert not [layer["id"] for layer in found["layers"] if {"getFillColor", "getColor"} & set(layer)]
+    assert found["layers"][0]["_subLayerProps"]["hexagon-cell"] == {"getFillColor": "@@=fill"}
 
 
 def test_an_outline_is_the_cell_s_closed_ring() -> None:
     found = spec(maps.activity_deck(None, STYLE, VIEW, outlined=[CELL]))
 
     (record,) = found["layers"][0]["data"]
-    ring = [tuple(corner) for corner in record["path"]]
+    ring = [tuple(corner) for corner in record["ring"]]
     assert ring[0] == ring[-1]
     assert ring[:-1] == grid.boundaries([CELL])[0]
 

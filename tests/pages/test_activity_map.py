@@ -113,7 +113,9 @@ def test_playing_goes_on_with_the_clock(open_page, miniature_city, monkeypatch) 
 def test_a_cell_of_another_city_is_one_clear_line(open_page, miniature_city) -> None:
     app = open_page("activity_map", **CITY, cell="891f1d48177ffff")
 
-    assert "has no cell 891f1d48177ffff" in "\n".join(error.value for error in app.error)
+    (error,) = app.error
+    assert "has no cell 891f1d48177ffff" in error.value
+    assert [header.value for header in app.subheader] == ["Whole city"]
 
 
 def test_without_signaling_the_imagery_is_still_there(open_page, data_root: Path) -> None:
