@@ -6,10 +6,10 @@ PORT ?= 8501
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help check app demo test test-slow lint format bench reference clean
+.PHONY: help check app demo test test-slow lint format gpu-check bench reference clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: ## say whether this machine has what it takes
 	@sh scripts/python.sh >/dev/null && echo "Python: $$(sh scripts/python.sh)"
@@ -44,6 +44,9 @@ lint: $(VENV)/.dev ## ruff and mypy
 format: $(VENV)/.dev ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+gpu-check: $(VENV)/.run demo ## shipped checkpoints on the accelerator against the CPU
+	$(BIN)/python scripts/gpu_check.py
 
 bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
