@@ -24,45 +24,70 @@ NEIGHBOUR_GAIN = 0.1  # initial size of a neighbour's tap against the centre's
 CHUNK = 48  # steps whose input convolution is done at once: bounds memory at hundreds of steps
 
 
-class Neighbourhood:
-    """The cells of a KxK array that take part, and for each of them its kernel taps.
+class Neighbourhood(nn.Module):
+    """The cells of a KxK array that take part, and convolution on them with same padding.
 
-    On the hexagonal grid the cells are the disk of radius K//2 and the taps a cell and its six neighbours; on the
-    square grid all cells and nine taps. Beyond the neighbourhood everything is zero (same padding).
-
-    A convolution on it is a gather of taps and one matrix product: on 19 cells and seven taps 1.1 to 1.3 times as fast
-    as a masked `conv2d` on 25 cells and nine, and free of the corners (benchmarks/convlstm.py).
+    On the hexagonal grid these are the disk of radius K//2, and a kernel has seven taps: the cell and its neighbours. A
+    convolution is then a gather of taps and one matrix product on 19 cells, which beats a masked `conv2d` on 25 cells
+    and nine taps (benchmarks/convlstm.py); one zero place is kept behind the cells for taps beyond the edge. On the
+    square grid, with all cells and nine taps, it is `conv2d`.
 
     Attributes:
-        cells: (P,) flat places in the KxK array, row by row.
-        taps: (P+1,n) places in `cells` read by each; P is the zero place beyond the edge, which reads only itself.
-        kernel: (n,) flat places of the taps in a 3x3 kernel.
-        centre: the centre cell's place in `cells`.
+        cells: (n,) flat places of the cells in the KxK array, row by row.
+        taps: (n+1,7) places that each place reads; n is the zero place, which reads only itself. Hexagonal grid only.
+        kernel: flat places of the taps in a 3x3 kernel.
+        centre: the centre cell's place.
+        places: P, cells and the zero place, if there is one.
     """
 
+    cells: Tensor
+    taps: Tensor
+    kernel: Tensor
+
     def __init__(self, size: int, grid: str) -> None:
+        super().__init__()
+        self.size = size
+        self.hexagonal = grid == "hex"
         radius = size // 2
         offsets = range(-radius, radius + 1)
-        inside = [(i, j) for i in offsets for j in offsets if grid == "square" or abs(i - j) <= radius]
-        kernel = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if grid == "square" or HEX_KERNEL[i + 1, j + 1]]
+        inside = [(i, j) for i in offsets for j in offsets if not self.hexagonal or abs(i - j) <= radius]
+        kernel = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if not self.hexagonal or HEX_KERNEL[i + 1, j + 1]]
         places = {cell: place for place, cell in enumerate(inside)}
         outside = len(inside)
-        self.cells = torch.tensor([(i + radius) * size + j + radius for i, j in inside])
-        self.kernel = torch.tensor([(i + 1) * 3 + j + 1 for i, j in kernel])
-        rows = [[places.get((i + di, j + dj), outside) for di, dj in kernel] for i, j in inside]
-        self.taps = torch.tensor([*rows, [outside] * len(kernel)])
+        taps = [[places.get((i + di, j + dj), outside) for di, dj in kernel] for i, j in inside]
+        taps.append([outside] * len(kernel))
         self.centre = places[0, 0]
+        self.places = len(inside) + self.hexagonal
+        cells = [(i + radius) * size + j + radius for i, j in inside]
+        self.register_buffer("cells", torch.tensor(cells), persistent=False)
+        self.register_buffer("taps", torch.tensor(taps), persistent=False)
+        self.register_buffer("kernel", torch.tensor([(i + 1) * 3 + j + 1 for i, j in kernel]), persistent=False)
+
+    def take(self, x: Tensor) -> Tensor:
+        """Return (...,P) of (...,K,K): the cells, and False or 0 at the zero place."""
+        return nn.functional.pad(x.flatten(-2).index_select(-1, self.cells), (0, self.places - len(self.cells)))
+
+    def prepare(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return a kernel (O,C,3,3) as `convolve` wants it, without the taps that are not in use."""
+        if self.hexagonal:
+            weight = weight.flatten(2)[..., self.kernel].mT.flatten(1)
+        return weight.to(dtype)
+
+    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return (N,P,O) for x (N,P,C) and a kernel from `prepare`."""
+        if self.hexagonal:
+            taken = x.index_select(1, self.taps.flatten()).view(*x.shape[:2], -1)
+            return nn.functional.linear(taken, kernel, bias)
+        image = x.unflatten(1, (self.size, self.size)).permute(0, 3, 1, 2)  # channels last: nothing is copied
+        return nn.functional.conv2d(image, kernel, bias, padding=1).permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class ConvLSTMLayer(nn.Module):
-    """One layer on the P cells of a neighbourhood and the zero place beyond it.
+    """One layer on the P places of a neighbourhood.
 
     `weight_x` (4H,C,3,3), `weight_h` (4H,H,3,3) and `bias` (4H,) are those of a `Conv2d`, gates in the order i, f, c, o
-    (Keras' order); `peephole` (3,H,P): W_ci, W_cf, W_co, one weight a channel and cell as in the paper, zero at first.
+    (Keras' order); `peephole` (3,H,cells): W_ci, W_cf, W_co, a weight a channel and cell as in the paper, at first 0.
     """
-
-    taps: Tensor
-    kernel: Tensor
 
     def __init__(
         self, channels: int, hidden: int, neighbourhood: Neighbourhood, peepholes: bool = False, steps: int = 24
@@ -70,8 +95,7 @@ class ConvLSTMLayer(nn.Module):
         super().__init__()
         self.hidden = hidden
         self.steps = steps
-        self.register_buffer("taps", neighbourhood.taps.flatten(), persistent=False)
-        self.register_buffer("kernel", neighbourhood.kernel, persistent=False)
+        self.neighbourhood = neighbourhood
         self.weight_x = nn.Parameter(torch.empty(4 * hidden, channels, 3, 3))
         self.weight_h = nn.Parameter(torch.empty(4 * hidden, hidden, 3, 3))
         self.bias = nn.Parameter(torch.zeros(4 * hidden))
@@ -93,59 +117,53 @@ class ConvLSTMLayer(nn.Module):
             ):
                 weight.zero_()
                 for gate in weight.split(self.hidden):
-                    for tap in self.kernel.tolist():
+                    for tap in self.neighbourhood.kernel.tolist():
                         drawn = initialise(torch.empty(gate.shape[:2]))
                         gate[:, :, tap // 3, tap % 3] = drawn if tap == CENTRE else NEIGHBOUR_GAIN * drawn
             self.bias.zero_()
             self.bias[self.hidden : 2 * self.hidden].uniform_(1, max(self.steps - 1, 1)).log_()
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """Return H at every step, (T,B,P+1,H).
+        """Return H at every step, (T,B,P,H).
 
         Args:
-            x: (T,B,P+1,C), zero at place P.
-            present: (T,B,P+1,1) bool, False at place P: there H and C are carried.
+            x: (T,B,P,C), zero at the zero place.
+            present: (T,B,P,1) bool, False at the zero place: where it is False, H and C are carried.
         """
-        weight_x, weight_h = self._matrix(self.weight_x), self._matrix(self.weight_h)
-        peephole = None if self.peephole is None else nn.functional.pad(self.peephole.mT, (0, 0, 0, 1))
-        h = c = None
-        states = []
+        near = self.neighbourhood
+        device = x.device.type
+        # cast once instead of at each step and tap; the state itself is never kept in half precision
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        # tanh(z) = 2 s(2z) - 1: with the candidate's gate doubled one sigmoid serves all four, and it is the faster
+        double = torch.ones_like(self.bias)
+        double[2 * self.hidden : 3 * self.hidden] = 2.0
+        kernel_x = near.prepare(self.weight_x * double[:, None, None, None], dtype)
+        kernel_h = near.prepare(self.weight_h * double[:, None, None, None], dtype)
+        bias = (self.bias * double).to(dtype)
+        h = c = x.new_zeros(*x.shape[1:3], self.hidden)
+        states: list[Tensor] = []
         for start in range(0, len(x), CHUNK):
-            gates_x = nn.functional.linear(self._gather(x[start : start + CHUNK]), weight_x, self.bias)
+            chunk = x[start : start + CHUNK].to(dtype)
+            gates_x = near.convolve(chunk.flatten(0, 1), kernel_x, bias).unflatten(0, chunk.shape[:2])
             for gates, there in zip(gates_x, present[start : start + CHUNK], strict=True):
-                if h is not None:
-                    gates = gates + nn.functional.linear(self._gather(h), weight_h)
-                h, c = self._step(gates, there, h, c, peephole, x.dtype)
+                if states:  # the first state is zero
+                    gates = gates + near.convolve(h.to(dtype), kernel_h)
+                h_new, c_new = self._step(gates, c)
+                h, c = torch.where(there, h_new, h), torch.where(there, c_new, c)
                 states.append(h)
         return torch.stack(states)
 
-    def _step(
-        self,
-        gates: Tensor,
-        there: Tensor,
-        h: Tensor | None,
-        c: Tensor | None,
-        peephole: Tensor | None,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        i, f, g, o = gates.split(self.hidden, dim=-1)
-        if peephole is not None and c is not None:
-            i, f = i + peephole[0] * c, f + peephole[1] * c
-        c_new = i.sigmoid() * g.tanh()
-        c_new = c_new.to(dtype) if c is None else c_new + f.sigmoid() * c
-        if peephole is not None:
-            o = o + peephole[2] * c_new
-        h_new = o.sigmoid() * c_new.tanh()
-        zero = h_new.new_zeros(())
-        return torch.where(there, h_new, zero if h is None else h), torch.where(there, c_new, zero if c is None else c)
-
-    def _gather(self, x: Tensor) -> Tensor:
-        """Return (...,P+1,n*C), each place's taps side by side, of (...,P+1,C)."""
-        return x.index_select(-2, self.taps).view(*x.shape[:-1], -1)
-
-    def _matrix(self, weight: Tensor) -> Tensor:
-        """Return a kernel (4H,C,3,3) as the matrix (4H,n*C) that `_gather`'s columns meet; taps not in use fall out."""
-        return weight.flatten(2)[..., self.kernel].mT.flatten(1)
+    def _step(self, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Return H and C for the gates i, f, 2c, o before their sigmoids, (B,P,4H), and the last C."""
+        if self.peephole is None:
+            i, f, g, o = gates.sigmoid().split(self.hidden, dim=-1)
+            c = f * c + i * (2.0 * g - 1.0)
+        else:
+            w_ci, w_cf, w_co = nn.functional.pad(self.peephole.mT, (0, 0, 0, c.shape[1] - self.peephole.shape[-1]))
+            i, f, g, o = gates.split(self.hidden, dim=-1)
+            c = (f + w_cf * c).sigmoid() * c + (i + w_ci * c).sigmoid() * (2.0 * g.sigmoid() - 1.0)
+            o = (o + w_co * c).sigmoid()
+        return o * (2.0 * torch.sigmoid(2.0 * c) - 1.0), c
 
 
 class ConvLSTMStream(Stream):
@@ -155,18 +173,15 @@ class ConvLSTMStream(Stream):
     token and the centre's state at each step, projected by the same layer.
     """
 
-    cells: Tensor
-
     def __init__(self, config: ConvLSTMConfig, spec: InputSpec) -> None:
         super().__init__()
         self.width = config.width
-        neighbourhood = Neighbourhood(spec.kernel, spec.grid)
-        self.centre = neighbourhood.centre
+        self.neighbourhood = Neighbourhood(spec.kernel, spec.grid)
         self.neighbour_dropout = config.neighbour_dropout
-        self.register_buffer("cells", neighbourhood.cells, persistent=False)
         inputs = [spec.channels] + [config.hidden] * (config.layers - 1)
         self.layers = nn.ModuleList(
-            ConvLSTMLayer(channels, config.hidden, neighbourhood, config.peepholes, spec.steps) for channels in inputs
+            ConvLSTMLayer(channels, config.hidden, self.neighbourhood, config.peepholes, spec.steps)
+            for channels in inputs
         )
         self.project = nn.Linear(config.hidden, config.width)
         self.dropout = nn.Dropout(config.dropout)
@@ -185,17 +200,13 @@ class ConvLSTMStream(Stream):
 
     def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the top layer's H at the centre cell, (B,T,H), and where that cell is present, (B,T) bool."""
-        x = _places(batch["cube"].flatten(3), self.cells).permute(1, 0, 3, 2)
-        present = _places(batch["present"].flatten(2), self.cells).transpose(0, 1)[..., None]
+        near = self.neighbourhood
+        x = near.take(batch["cube"]).permute(1, 0, 3, 2).contiguous()
+        present = near.take(batch["present"]).transpose(0, 1)[..., None]
         if self.training and self.neighbour_dropout > 0:
             seen = torch.rand(x.shape[1:3], device=x.device)[..., None] >= self.neighbour_dropout
-            seen[:, self.centre] = True
+            seen[:, near.centre] = True
             x, present = x * seen, present & seen
         for layer in self.layers:
             x = layer(x, present)
-        return x[:, :, self.centre].transpose(0, 1), present[:, :, self.centre, 0].transpose(0, 1)
-
-
-def _places(x: Tensor, cells: Tensor) -> Tensor:
-    """Return the neighbourhood's cells of (...,K*K) and the zero place, (...,P+1)."""
-    return nn.functional.pad(x.index_select(-1, cells), (0, 1))
+        return x[:, :, near.centre].transpose(0, 1), present[:, :, near.centre, 0].transpose(0, 1)

@@ -19,13 +19,9 @@ SQUARE = np.ones((3, 3), dtype=bool)
 
 def run(layer: ConvLSTMLayer, places: Neighbourhood, x: Tensor, present: Tensor) -> Tensor:
     """H (B,T,H,K,K) of a layer for x (B,T,C,K,K) and present (B,T,K,K); zero outside the neighbourhood."""
-    pad = torch.nn.functional.pad
-    states = layer(
-        pad(x.flatten(3)[..., places.cells], (0, 1)).permute(1, 0, 3, 2),
-        pad(present.flatten(2)[..., places.cells], (0, 1)).transpose(0, 1)[..., None],
-    )
+    states = layer(places.take(x).permute(1, 0, 3, 2), places.take(present).transpose(0, 1)[..., None])
     out = x.new_zeros(*x.shape[:2], layer.hidden, x.shape[-1] ** 2)
-    out[..., places.cells] = states[:, :, :-1].permute(1, 0, 3, 2)
+    out[..., places.cells] = states[:, :, : len(places.cells)].permute(1, 0, 3, 2)
     return out.unflatten(-1, x.shape[-2:])
 
 
