@@ -1,6 +1,7 @@
 """Check this machine's accelerator in one command: `python scripts/gpu_check.py [--device cuda]`.
 
-The shipped checkpoints predict their test fold on the CPU and on the accelerator: same probabilities, and how much faster. Then
+The shipped checkpoints predict their test fold on the CPU and on the accelerator: same probabilities, and how much
+faster. Then
 the fusion model trains one fold on the accelerator. Needs the demo city (`make demo`). Prints JSON; exits with 1 when
 the accelerator disagrees with the CPU.
 """
