@@ -239,8 +239,8 @@ def _show_calibration(city: City, comparison: Comparison, experiment: str) -> No
     right.metric(t("ECE after scaling"), percent(row["ece_after"]))
     st.caption(
         t(
-            "Expected calibration error on the test cells, 15 bins; one temperature a run, fitted on its validation "
-            "fold."
+            "Expected calibration error on the test cells, 15 bins, larger marks with more cells; one temperature a "
+            "run, fitted on its validation fold."
         )
     )
     components.table_under(bins.drop(columns="experiment"), f"{city.name}-reliability-{experiment}")

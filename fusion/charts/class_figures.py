@@ -68,7 +68,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     for row, line in enumerate(lines):
         for column, name in enumerate(names):
             value = values[row, column]
-            colour = GREY if np.isnan(value) else ("#ffffff" if value > 0.5 else "#1a1a1a")
+            colour = GREY if np.isnan(value) else ("#ffffff" if value > 0.6 else "#1a1a1a")
             figure.add_annotation(
                 x=name, y=line, text=text[row][column], showarrow=False, font={"color": colour, "size": 12}
             )
@@ -120,7 +120,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
                 y=name,
                 text=f"{counts[row, column]:,.0f}",
                 showarrow=False,
-                font={"color": "#ffffff" if shares[row, column] > 0.5 else "#1a1a1a", "size": 11},
+                font={"color": "#ffffff" if shares[row, column] > 0.6 else "#1a1a1a", "size": 11},
             )
     figure.update_layout(
         xaxis={"title": _word("predicted", lang), "automargin": True, "showgrid": False},
@@ -132,7 +132,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
 
 
 def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure:
-    """Draw confidence against the share correct, before and after temperature scaling.
+    """Draw confidence against the share correct, before and after temperature scaling; larger marks have more cells.
 
     Args:
         reliability: columns stage (`before` or `after`), confidence, accuracy, count; one row a bin with cells.
@@ -147,6 +147,7 @@ def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure
         line={"color": GREY, "dash": "dash", "width": 1.5},
         hoverinfo="skip",
     )
+    largest = float(reliability["count"].max()) if len(reliability) else 1.0
     styles = {"before": (GREY, "circle-open", "dot"), "after": (COLOURS["fusion"], "circle", "solid")}
     for stage, (colour, symbol, dash) in styles.items():
         rows = reliability[reliability["stage"] == stage]
@@ -158,7 +159,8 @@ def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure
             mode="lines+markers",
             name=_word(stage, lang),
             line={"color": colour, "dash": dash, "width": 2},
-            marker={"size": 8, "symbol": symbol, "color": colour},
+            # A bin of three cells says little: its mark is small.
+            marker={"size": 4 + 11 * np.sqrt(rows["count"] / largest), "symbol": symbol, "color": colour},
             customdata=rows["count"],
             hovertemplate=(
                 f"%{{x:.0f}} % → <b>%{{y:.0f}} %</b><br>n = %{{customdata:,.0f}} {_word('cells', lang)}<extra></extra>"
