@@ -145,7 +145,8 @@ class _Work:
         from fusion.training.fit import fit
 
         scalers = fit_scalers(self.samples, self.fold.train)
-        with torch.random.fork_rng(), _bar(self.progress, run_id) as told:
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), _bar(self.progress, run_id) as told:
             torch.manual_seed(self.seed)
             network = build_network(self.experiment.network, input_spec(self.samples))
             precision = pick_precision(self.device)
