@@ -21,8 +21,11 @@ from fusion.serving.predictor import load_predictor, predict, predict_cells
 from fusion.training.run import input_spec
 from tests.training.test_runs import write_run
 
-CONFIG = NetworkConfig(vision=VisionConfig(depth=1, width=16, heads=1), signal=BiLSTMConfig(width=16, heads=1, hidden=8),
-                       fusion="late")  # fmt: skip
+CONFIG = NetworkConfig(
+    vision=VisionConfig(depth=1, width=16, heads=1),
+    signal=BiLSTMConfig(width=16, heads=1, hidden=8),
+    fusion="late",
+)
 LOG_WEIGHTS = tuple(np.linspace(-1, 1, 9).tolist())
 
 
