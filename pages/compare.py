@@ -2,27 +2,16 @@
 
 import streamlit as st
 
-from fusion.charts.class_figures import confusion_figure, per_class_figure, reliability_figure
-from fusion.charts.figures import accuracy_figure, cost_figure, paired_figure
-from fusion.charts.maps import CHANGES, change_deck, view_of_bounds
-from fusion.charts.palette import modality_name
+from fusion.charts.class_figures import per_class_figure
+from fusion.charts.figures import accuracy_figure, paired_figure
 from fusion.city import City
-from fusion.serving import addresses
 from fusion.serving.comparison import Comparison, Setting
-from fusion.serving.comparison_tables import modality_of
-from pages.ui import components, language, legend, models, state
+from pages.ui import closer_look, comparing, components, language, models
 from pages.ui.language import t
 from pages.views import compare as view
 from pages.views.formats import percent
 
-SETTING, EXPERIMENT, PAIRS, FUSION, UNIMODAL = (
-    "compare_setting",
-    "compare_experiment",
-    "compare_pairs",
-    "compare_fusion",
-    "compare_unimodal",
-)
-_CHART = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
+SETTING, PAIRS = "compare_setting", "compare_pairs"
 
 
 def render() -> None:
@@ -42,17 +31,7 @@ def render() -> None:
     _show_accuracy(city, comparison)
     _show_pairs(city, comparison)
     _show_classes(city, comparison)
-    chosen = _choose_experiment(comparison)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        _show_confusion(city, comparison, chosen)
-    with right:
-        _show_calibration(city, comparison, chosen)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _show_cost(city, comparison)
-    with right:
-        _show_changes(city, comparison)
+    closer_look.show(city, comparison)
 
 
 def _choose(city: City) -> Comparison:
@@ -85,11 +64,11 @@ def _setting_name(setting: Setting) -> str:
 
 def _show_accuracy(city: City, comparison: Comparison) -> None:
     lang = language.current()
-    _heading(city, t("Accuracy"))
+    comparing.heading(city, t("Accuracy"))
     st.plotly_chart(
         accuracy_figure(comparison.accuracy, comparison.ceilings, view.reported_rows(lang), lang),
         key="compare_accuracy",
-        config=_CHART,
+        config=comparing.CHART,
         alt=t("Accuracy of every model with its interval, the ceilings and the user's reported figures"),
     )
     setting = comparison.setting
@@ -131,11 +110,11 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
                     "those with neighbours (dotted, and the oracle) bound a model that looks around itself."
                 )
             )
-    components.table_under(view.accuracy_table(comparison, lang), f"{city.name}-accuracy", _accuracy_columns())
+    components.table_under(view.accuracy_table(comparison, lang), f"{city.name}-accuracy", comparing.accuracy_columns())
 
 
 def _show_pairs(city: City, comparison: Comparison) -> None:
-    _heading(city, t("Does fusion gain? The same cells, model against model"))
+    comparing.heading(city, t("Does fusion gain? The same cells, model against model"))
     paired = comparison.paired
     if paired.empty:
         components.empty(
@@ -163,7 +142,7 @@ def _show_pairs(city: City, comparison: Comparison) -> None:
     st.plotly_chart(
         paired_figure(paired, language.current()),
         key="compare_paired",
-        config=_CHART,
+        config=comparing.CHART,
         alt=t("Accuracy of each fusion minus that of each unimodal model on the same cells, with intervals"),
     )
     headline = comparison.headline()
@@ -176,16 +155,16 @@ def _show_pairs(city: City, comparison: Comparison) -> None:
             "the number of pairs."
         )
     )
-    components.table_under(view.paired_table(paired), f"{city.name}-paired", _paired_columns())
+    components.table_under(view.paired_table(paired), f"{city.name}-paired", comparing.paired_columns())
 
 
 def _show_classes(city: City, comparison: Comparison) -> None:
     lang = language.current()
-    _heading(city, t("Class by class"))
+    comparing.heading(city, t("Class by class"))
     st.plotly_chart(
         per_class_figure(comparison.per_class, lang),
         key="compare_classes",
-        config=_CHART,
+        config=comparing.CHART,
         alt=t("F1 of every model and function"),
     )
     unknown = view.not_evaluable(comparison, lang)
@@ -197,163 +176,6 @@ def _show_classes(city: City, comparison: Comparison) -> None:
         text += " " + t("Not evaluable here: {names}.", names=t(", ").join(unknown))
     st.caption(text)
     components.table_under(view.class_table(comparison), f"{city.name}-f1")
-
-
-def _choose_experiment(comparison: Comparison) -> str:
-    return str(
-        st.selectbox(
-            t("Look at one model"),
-            list(comparison.accuracy["experiment"]),
-            format_func=_labels(comparison).__getitem__,
-            key=EXPERIMENT,
-            persist_state="session",
-        )
-    )
-
-
-def _show_confusion(city: City, comparison: Comparison, experiment: str) -> None:
-    _heading(city, t("Confusion"))
-    counts = comparison.confusion(experiment)
-    st.plotly_chart(
-        confusion_figure(counts, language.current()),
-        key="compare_confusion",
-        config=_CHART,
-        alt=t("Confusion matrix of {name}", name=experiment),
-    )
-    st.caption(t("Numbers are test cells; colour is the share of the true class (a row adds up to 100 %)."))
-    components.table_under(view.confusion_table(counts), f"{city.name}-confusion-{experiment}")
-
-
-def _show_calibration(city: City, comparison: Comparison, experiment: str) -> None:
-    _heading(city, t("Calibration"))
-    bins = comparison.reliability[comparison.reliability["experiment"] == experiment]
-    row = comparison.accuracy.set_index("experiment").loc[experiment]
-    st.plotly_chart(
-        reliability_figure(bins, language.current()),
-        key="compare_reliability",
-        config=_CHART,
-        alt=t("Confidence against the share correct of {name}", name=experiment),
-    )
-    left, right = st.columns(2)
-    left.metric(t("ECE before scaling"), percent(row["ece_before"]))
-    right.metric(t("ECE after scaling"), percent(row["ece_after"]))
-    st.caption(
-        t(
-            "Expected calibration error on the test cells, 15 bins, larger marks with more cells; one temperature a "
-            "run, fitted on its validation fold."
-        )
-    )
-    components.table_under(bins.drop(columns="experiment"), f"{city.name}-reliability-{experiment}")
-
-
-def _show_cost(city: City, comparison: Comparison) -> None:
-    _heading(city, t("Accuracy against cost"))
-    known = comparison.accuracy.dropna(subset=["train_s", "parameters"])
-    if known.empty:
-        components.empty(t("These runs do not say what they cost."), t("Train them again to record time and size."))
-        return
-    st.plotly_chart(
-        cost_figure(known, language.current()),
-        key="compare_cost",
-        config=_CHART,
-        alt=t("Accuracy against training time"),
-    )
-    st.caption(
-        t(
-            "Mean over the folds; a larger mark has more parameters. Times hold for the machine that trained, not for "
-            "yours."
-        )
-    )
-    cost = known[["experiment", "accuracy", "parameters", "train_s"]]
-    components.table_under(cost, f"{city.name}-cost", _accuracy_columns())
-
-
-def _show_changes(city: City, comparison: Comparison) -> None:
-    _heading(city, t("Cells that fusion mends and breaks"))
-    pairs = comparison.paired
-    if pairs.empty:
-        components.empty(
-            t("No fusion and unimodal model were tested on common cells."), t("Train both on the same folds.")
-        )
-        return
-    left, right = st.columns(2)
-    fusion = left.selectbox(t("Fusion"), list(dict.fromkeys(pairs["fusion"])), key=FUSION, persist_state="session")
-    against = list(pairs.loc[pairs["fusion"] == fusion, "unimodal"])
-    unimodal = right.selectbox(
-        t("Against"), against, format_func=_labels(comparison).__getitem__, key=UNIMODAL, persist_state="session"
-    )
-    changes = comparison.mended(fusion, unimodal)
-    words = {
-        "mended": t("mended by fusion"),
-        "broken": t("broken by fusion"),
-        "right": t("both right"),
-        "wrong": t("both wrong"),
-    }
-    st.pydeck_chart(
-        change_deck(
-            changes,
-            addresses.style_address(st.get_option("server.baseUrlPath"), city),
-            view_of_bounds(city.info.bounds, 460, 400),
-            words,
-        ),
-        height=420,
-        key=f"compare_changes_{city.name}_{state.visit()}",
-        alt=t("Map of the cells that fusion mends and breaks"),
-    )
-    counts = changes["change"].value_counts()
-    legend.swatch_legend([(CHANGES[key][0], f"{words[key]} {int(counts.get(key, 0)):,}") for key in words])
-    components.table_under(changes, f"{city.name}-changes-{fusion}-{unimodal}")
-
-
-def _heading(city: City, text: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(text)
-        components.synthetic_badge(city)
-
-
-def _labels(comparison: Comparison) -> dict[str, str]:
-    lang = language.current()
-    return {name: f"{name} · {modality_name(modality_of(name), lang)}" for name in comparison.predictions}
-
-
-def _accuracy_columns() -> dict:
-    number, share = st.column_config.NumberColumn, "percent"
-    return {
-        "kind": t("Kind"),
-        "experiment": t("Model"),
-        "modality": t("Modality"),
-        "accuracy": number(t("Accuracy"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
-        "n": number(t("Cells"), format="localized"),
-        "groups": t("Groups"),
-        "macro_f1": number(t("Macro-F1"), format=share),
-        "evaluable": t("Classes judged"),
-        "ece_before": number(t("ECE before"), format=share),
-        "ece_after": number(t("ECE after"), format=share),
-        "folds_run": t("Test folds"),
-        "parameters": number(t("Parameters"), format="localized"),
-        "train_s": number(t("Training, s"), format="%.0f"),
-    }
-
-
-def _paired_columns() -> dict:
-    number = st.column_config.NumberColumn
-    return {
-        "fusion": t("Fusion"),
-        "unimodal": t("Against"),
-        "modality": t("Modality"),
-        "difference": number(t("Difference"), format="percent"),
-        "low": number(t("95 % low"), format="percent"),
-        "high": number(t("95 % high"), format="percent"),
-        "only_fusion": t("Only fusion right"),
-        "only_unimodal": t("Only the other right"),
-        "p_value": number(t("McNemar p"), format="%.2g"),
-        "n": number(t("Cells"), format="localized"),
-        "groups": t("Groups"),
-        "mcnemar": t("McNemar's form"),
-        "verdict": t("Interval says"),
-    }
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def class_figure(counts: Mapping[str, int], lang: str = "en", predicted: bool = 
         y=class_names(lang),
         orientation="h",
         marker={"color": class_colours(), "line": {"width": 0}},
-        text=[f"{value:,} · {value / total:.1%}" for value in values],
+        text=[f"{value:,}" if predicted else f"{value:,} · {value / total:.1%}" for value in values],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: <b>%{x:,}</b><extra></extra>",

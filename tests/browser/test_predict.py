@@ -44,6 +44,22 @@ def download(page: Page, label: str) -> bytes:
     return waiting.value.path().read_bytes()
 
 
+def click_result(page: Page, cell: int) -> None:
+    """Click the middle of the result map, where that cell lies, until its card comes first."""
+    chart = page.get_by_test_id("stDeckGlJsonChart").nth(1)
+    chart.scroll_into_view_if_needed()
+    first = page.locator("[class*='st-key-card_']").first
+    for _ in range(4):
+        page.wait_for_timeout(2500)  # a software renderer needs its time before it can tell what was hit
+        box = chart.bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(16):
+            page.wait_for_timeout(500)
+            if grid.to_hex([cell])[0] in (first.get_attribute("class") or ""):
+                return
+    raise AssertionError("no click on the result was taken")
+
+
 def test_clicked_cells_are_predicted_downloaded_and_kept_in_another_language(open_page, server, city: City) -> None:
     page, _ = open_page(server, "/predict?city=miniature&lang=en")
     wait_for_map(page)
@@ -82,6 +98,7 @@ def test_clicked_cells_are_predicted_downloaded_and_kept_in_another_language(ope
 
 def test_a_link_brings_its_cells_and_a_new_choice_marks_the_result_as_old(open_page, server, city: City) -> None:
     inner = grid.disk(MIDDLE, 1)
+    assert inner[0] != MIDDLE  # it would come first without a click
     link = ".".join(text.rstrip("f") for text in grid.to_hex(inner))
     page, _ = open_page(server, f"/predict?city=miniature&lang=en&cells={link}")
     expect(page.get_by_text("7 of 37 cells chosen")).to_be_visible()
@@ -89,6 +106,8 @@ def test_a_link_brings_its_cells_and_a_new_choice_marks_the_result_as_old(open_p
     go(page)
     expect(page.locator("[class*='st-key-card_']")).to_have_count(3)
     expect(page.get_by_text("This result is of")).to_have_count(0)
+
+    click_result(page, MIDDLE)
 
     page.locator(".st-key-predict_how").get_by_text("All", exact=True).click()
     page.locator(".st-key-predict_all button").click()

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from fusion.city import City, open_city
 from fusion.serving.comparison import compare_runs
 from pages import compare
+from pages.ui import closer_look
 from tests.mini_runs import CORE, write_runs
 from tests.miniature import build_miniature
 from tests.pages.apptest import LANGUAGES, assert_whole, open_page, texts
@@ -93,7 +94,7 @@ def test_no_runs_says_how_to_train(shown: dict[tuple[str, str], AppTest]) -> Non
 def test_another_model_changes_confusion_and_calibration(city: City) -> None:
     app = open_page("compare", city.name)
 
-    app.selectbox(key=compare.EXPERIMENT).select("vit").run()
+    app.selectbox(key=closer_look.EXPERIMENT).select("vit").run()
 
     assert_whole(app)
     counts = next(frame.value for frame in app.dataframe if "true" in frame.value and "park" in frame.value)
@@ -113,8 +114,8 @@ def test_pairs_are_the_fusions_own_streams_until_all_are_asked_for(city: City) -
 
 def test_the_map_follows_the_chosen_pair(city: City) -> None:
     app = open_page("compare", city.name)
-    app.selectbox(key=compare.FUSION).select("vit+bilstm-late").run()
-    app.selectbox(key=compare.UNIMODAL).select("bilstm").run()
+    app.selectbox(key=closer_look.FUSION).select("vit+bilstm-late").run()
+    app.selectbox(key=closer_look.UNIMODAL).select("bilstm").run()
 
     assert_whole(app)
     changes = next(frame.value for frame in app.dataframe if "change" in frame.value)

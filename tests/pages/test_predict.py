@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,7 +14,7 @@ from fusion.extract.build import build_samples
 from fusion.geo import grid
 from fusion.serving.predictor import predict
 from pages import predict as page
-from pages.ui import region_picker, state
+from pages.ui import answers, prediction, region_picker, state
 from tests.mini_runs import write_checkpoint, write_runs
 from tests.miniature import MISSING_CELL, build_miniature, cells
 from tests.pages.apptest import LANGUAGES, assert_whole, go, open_page, texts
@@ -81,15 +82,15 @@ def test_nothing_runs_without_a_choice(city: City) -> None:
 
     assert_whole(app)
     assert app.button(key=page.GO).disabled
-    assert app.selectbox(key=page.DEVICE).value == "auto"
-    assert "auto: cpu here" in app.selectbox(key=page.DEVICE).options
+    assert app.selectbox(key=prediction.DEVICE).value == "auto"
+    assert "auto: cpu here" in app.selectbox(key=prediction.DEVICE).options
 
 
 def test_a_prediction_is_the_checkpoints_own_side_by_side_and_outlives_language_and_page(city: City) -> None:
     app = _go(_choose(open_page("predict", city.name), SEVEN))
 
     assert_whole(app)
-    answer = app.session_state[page.ANSWER]
+    answer = app.session_state[answers.ANSWER]
     folders = {folder.name.split("-s0")[0]: folder for folder in city.run_folders() if "-f0of3" in folder.name}
     for side, name in (("image", "vit"), ("signal", "convlstm"), ("fusion", "vit+convlstm-bottleneck")):
         expected = predict(city, folders[name], np.array(sorted(SEVEN), dtype=np.uint64), device="cpu")
@@ -102,7 +103,7 @@ def test_a_prediction_is_the_checkpoints_own_side_by_side_and_outlives_language_
     app.segmented_control(key="lang_choice").set_value("zh").run()
     assert_whole(app)
     assert "结果" in [element.value for element in app.subheader]
-    assert app.session_state[page.ANSWER] is answer
+    assert app.session_state[answers.ANSWER] is answer
 
     go(go(app, "compare"), "predict")
     assert "结果" in [element.value for element in app.subheader]
@@ -122,11 +123,11 @@ def test_an_old_result_never_passes_for_a_new_one(city: City) -> None:
 
 def test_the_chosen_model_alone_when_so_asked(city: City) -> None:
     app = _choose(open_page("predict", city.name), SEVEN)
-    app.toggle(key=page.SIDES).set_value(False)
+    app.toggle(key=prediction.SIDES).set_value(False)
 
     _go(app)
 
-    assert list(app.session_state[page.ANSWER].sides) == ["fusion"]
+    assert list(app.session_state[answers.ANSWER].sides) == ["fusion"]
     assert "Image only" in texts(app)  # named as not asked
 
 
@@ -135,7 +136,7 @@ def test_cells_without_a_sample_are_listed_not_dropped(root: Path, city: City) -
     outside = int(grid.cells_at([113.9], [34.9], 9)[0])
     app = _go(_choose(open_page("predict", city.name), (*SEVEN, outside)))
 
-    table = app.session_state[page.ANSWER].table
+    table = app.session_state[answers.ANSWER].table
     assert len(samples) == 37
     assert table["covered"].tolist().count(False) == 1
     lost = next(frame.value for frame in app.dataframe if list(frame.value.columns) == ["id", "lon", "lat"])
@@ -185,9 +186,19 @@ def test_stale_runs_are_marked_and_come_last(city: City) -> None:
 
     app = open_page("predict", city.name)
 
-    options = app.selectbox(key=page.RUN).options
+    options = app.selectbox(key=prediction.RUN).options
     assert "out of date" in options[-1]
     assert "out of date" not in options[0]
+
+
+def test_the_runs_own_test_cells_can_be_chosen(city: City) -> None:
+    app = open_page("predict", city.name)
+
+    app.button(key=prediction.TESTED).click().run()
+
+    folder = next(one for one in city.run_folders() if one.name == app.selectbox(key=prediction.RUN).value)
+    tested = pd.read_parquet(folder / "predictions.parquet")["id"]
+    assert set(app.session_state[state.REGION]) == {int(id_, 16) for id_ in tested}
 
 
 def test_choosing_by_ring_list_and_all(city: City) -> None:
