@@ -66,7 +66,7 @@ def test_a_click_chooses_that_cell_and_hour_and_zoom_keep_it(open_page, server) 
     expected = place(page, int(cells()[MIDDLE]), View(view.lon, view.lat, view.zoom + 1))
     assert np.allclose(before, expected, atol=4)
 
-    page.get_by_test_id("stBaseButton-secondary").nth(1).click()
+    page.get_by_role("button", name="chevron_right icon").click()
     expect(card(page)).to_contain_text(f"{10 * (MIDDLE + 1) + 13}")
     wait_for_map(page)
     assert np.allclose(ink_centre(picture(page)), before, atol=2), "the view moved with the hour"
