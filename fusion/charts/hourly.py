@@ -161,9 +161,20 @@ def _finish(
     if len(days) <= _LONGEST_DAILY:
         texts = [f"{day.month}/{day.day}<br>{_DAYS[lang][day.day_of_week]}" for day in days]
         ticks = {"tickvals": list(days), "ticktext": texts}
+    # Above the axis, where 人 need not lie on its side.
+    figure.add_annotation(
+        text=unit, x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", showarrow=False, yshift=4,
+        font={"color": GREY, "size": 12},
+    )  # fmt: skip
     figure.update_layout(
         xaxis={"range": [first, last], "title": None, "ticklabelmode": "period", "gridcolor": "#e3e8ec", **ticks},
-        yaxis={"title": {"text": unit}, "rangemode": "tozero", "automargin": True, "gridcolor": "#e3e8ec"},
+        yaxis={
+            "rangemode": "tozero",
+            "automargin": True,
+            "gridcolor": "#e3e8ec",
+            "exponentformat": "none",
+            "separatethousands": True,
+        },
         height=height,
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
         hovermode="x",

@@ -18,8 +18,9 @@ _STYLE = """
   .legend .item {display: inline-flex; align-items: center; gap: 0.35rem; white-space: nowrap;}
   .legend .swatch {width: 1.05rem; height: 0.8rem; border-radius: 2px; box-sizing: border-box; flex: none;
                    border: 1px solid rgba(0, 0, 0, 0.18);}
-  .legend .steps {display: inline-flex; flex-wrap: wrap;}
-  .legend .step {min-width: 4.1rem; text-align: center; font-variant-numeric: tabular-nums; font-size: 0.78rem;}
+  .legend .steps {display: inline-flex; width: min(100%, 29rem);}
+  .legend .step {flex: 1; text-align: center; font-variant-numeric: tabular-nums; font-size: 0.78rem;}
+  @media (max-width: 640px) {.legend .step {font-size: 0.66rem;}}
   .legend .step .bar {height: 0.75rem; border-top: 1px solid rgba(0,0,0,.18); border-bottom: 1px solid rgba(0,0,0,.18);}
   .legend .step:first-child .bar {border-left: 1px solid rgba(0,0,0,.18); border-radius: 2px 0 0 2px;}
   .legend .step:last-child .bar {border-right: 1px solid rgba(0,0,0,.18); border-radius: 0 2px 2px 0;}

@@ -51,7 +51,7 @@ def test_weekends_and_flagged_dates_are_shaded_differently() -> None:
     # Friday is flagged, Saturday and Sunday are a weekend.
     assert [pd.Timestamp(shape.x0).day for shape in shades] == [30, 31, 1]
     assert shades[0].fillcolor != shades[1].fillcolor == shades[2].fillcolor
-    assert [note.hovertext for note in figure.layout.annotations] == ["为何"]
+    assert [note.hovertext for note in figure.layout.annotations if note.hovertext] == ["为何"]
 
 
 def test_the_current_hour_is_a_line() -> None:
