@@ -27,8 +27,8 @@ _WORDS = {
     "difference": {"en": "Accuracy difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
     "none": {"en": "no difference", "zh": "无差异"},
     "cells": {"en": "cells", "zh": "个单元"},
-    "seconds": {"en": "Training time, seconds a run", "zh": "每次训练时间（秒）"},
-    "parameters": {"en": "parameters", "zh": "参数"},
+    "seconds": {"en": "s of training a run", "zh": "秒（每次训练）"},
+    "parameters": {"en": "Parameters, millions", "zh": "参数量（百万）"},
     "right": {"en": "right of the line: fusion is better", "zh": "线右侧：融合更好"},
 }
 _LABEL_LEVELS = 4
@@ -172,46 +172,39 @@ def paired_figure(paired: pd.DataFrame, lang: str = "en") -> go.Figure:
 
 
 def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
-    """Draw accuracy against training time; the marker's area grows with the number of parameters.
+    """Draw accuracy against the number of parameters, which every machine agrees on; seconds of training on hover.
 
     Args:
         accuracy: as `accuracy_figure`, with train_s (mean seconds a run) and parameters.
         lang: `en` or `zh`.
     """
     known = accuracy.dropna(subset=["train_s", "parameters"])
-    largest = max(float(known["parameters"].max()), 1.0) if len(known) else 1.0
-    # Names above and below in turn, so that neighbours' names do not meet.
-    by_time = known.sort_values("train_s")["experiment"]
-    places = {name: ("top center", "bottom center")[rank % 2] for rank, name in enumerate(by_time)}
+    millions = known["parameters"] / 1e6
+    largest = float(millions.max()) if len(known) else 1.0
     figure = go.Figure()
     for modality in MODALITIES:
-        rows = known[known["modality"] == modality]
-        if rows.empty:
+        rows = known["modality"] == modality
+        if not rows.any():
             continue
         figure.add_scatter(
-            x=rows["train_s"],
-            y=rows["accuracy"] * 100,
+            x=millions[rows],
+            y=known["accuracy"][rows] * 100,
             mode="markers+text",
             name=modality_name(modality, lang),
-            text=[wrap_experiment(name) for name in rows["experiment"]],
-            textposition=[places[name] for name in rows["experiment"]],
+            text=known["experiment"][rows],
+            # Towards the middle, where there is room.
+            textposition=["middle left" if x > largest / 2 else "middle right" for x in millions[rows]],
             textfont={"size": 11},
             cliponaxis=False,
-            marker={
-                "size": 10 + 26 * np.sqrt(rows["parameters"].to_numpy(dtype=float) / largest),
-                "color": COLOURS[modality],
-                "symbol": SYMBOLS[modality],
-                "opacity": 0.85,
-            },
-            customdata=rows["parameters"],
+            marker={"size": 14, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
+            customdata=known["train_s"][rows],
             hovertemplate=(
-                "%{text}<br><b>%{y:.1f} %</b> · %{x:,.0f} s"
-                f"<br>%{{customdata:,.0f}} {_word('parameters', lang)}<extra></extra>"
+                f"%{{text}}<br><b>%{{y:.1f}} %</b> · %{{x:.2f}} M<br>%{{customdata:,.0f}} {_word('seconds', lang)}"
+                "<extra></extra>"
             ),
         )
     figure.update_layout(
-        # Room at the right for the names above the marks.
-        xaxis={"title": _word("seconds", lang), "range": [0, 1.2 * float(known["train_s"].max()) if len(known) else 1]},
+        xaxis={"title": _word("parameters", lang), "range": [-0.06 * largest, 1.08 * largest]},
         yaxis={"title": _word("score", lang), "ticksuffix": " %"},
         legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "itemsizing": "constant"},
         height=420,

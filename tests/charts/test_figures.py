@@ -134,10 +134,10 @@ def test_reliability_has_the_diagonal_and_both_stages() -> None:
     assert (_trace(figure, "after scaling").x[0], _trace(figure, "after scaling").y[0]) == pytest.approx((70, 65))
 
 
-def test_cost_leaves_out_what_is_not_known_and_sizes_by_area() -> None:
-    table = ACCURACY.assign(parameters=[400.0, 100.0, np.nan])
+def test_cost_leaves_out_what_is_not_known_and_counts_in_millions() -> None:
+    table = ACCURACY.assign(parameters=[4e6, 1e6, np.nan])
     figure = cost_figure(table)
 
     assert {trace.name for trace in figure.data} == {"Fusion", "Signal only"}
-    large, small = _trace(figure, "Fusion").marker.size[0], _trace(figure, "Signal only").marker.size[0]
-    assert (large - 10) / (small - 10) == pytest.approx(2)  # a quarter of the parameters: half the edge
+    assert (_trace(figure, "Fusion").x[0], _trace(figure, "Signal only").x[0]) == (4.0, 1.0)
+    assert _trace(figure, "Fusion").textposition[0] == "middle left"
