@@ -94,8 +94,8 @@ def _show_cost(city: City, comparison: Comparison) -> None:
     )
     st.caption(
         t(
-            "Mean over the folds. Seconds of training, on hover and in the table, hold for the machine that trained, not "
-            "for yours."
+            "Mean over the folds. Seconds of training, on hover and in the table, hold for the machine that trained, "
+            "not for yours."
         )
     )
     cost = known[["experiment", "accuracy", "parameters", "train_s"]]
