@@ -153,7 +153,9 @@ def _opening(city: City) -> maps.View:
     """Return where the map opens: fixed for a visit, since a changed opening moves the reader's view."""
     key = f"opening_{city.name}_{state.visit()}"
     if key not in st.session_state:
-        view = maps.view_of_bounds(city.info.bounds)
+        # A page cannot ask how wide its map is; a phone says that it is one.
+        phone = "Mobi" in (st.context.headers.get("User-Agent") or "")
+        view = maps.view_of_bounds(city.info.bounds, 330 if phone else 640, _MAP_HEIGHT_PX - 40)
         if state.cell() is not None:
             (lon,), (lat,) = grid.centres([state.cell()])
             view = maps.View(float(lon), float(lat), max(view.zoom, 13.0))

@@ -159,8 +159,12 @@ def _finish(
         figure.add_vline(x=now, line={"color": _NOW, "width": 1.5})
     ticks: dict[str, Any] = {"tickformat": "%Y-%m-%d"}
     if len(days) <= _LONGEST_DAILY:
-        texts = [f"{day.month}/{day.day}<br>{_DAYS[lang][day.day_of_week]}" for day in days]
-        ticks = {"tickvals": list(days), "ticktext": texts}
+        marks = pd.date_range(days[0], local.iloc[-1], freq="D" if len(days) > 2 else "6h")
+        texts = [
+            f"{mark:%H:%M}" if mark.hour else f"{mark.month}/{mark.day}<br>{_DAYS[lang][mark.day_of_week]}"
+            for mark in marks
+        ]
+        ticks = {"tickvals": list(marks), "ticktext": texts}
     # Above the axis, where 人 need not lie on its side.
     figure.add_annotation(
         text=unit, x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", showarrow=False, yshift=4,

@@ -38,7 +38,7 @@ class View:
     zoom: float
 
 
-def view_of_bounds(bounds: grid.Bounds, width_px: int = 760, height_px: int = 540) -> View:
+def view_of_bounds(bounds: grid.Bounds, width_px: int = 640, height_px: int = 520) -> View:
     """Return the view that shows a whole box on a map of that size.
 
     Args:

@@ -23,7 +23,7 @@ def hex_of(number: int) -> str:
 
 
 def opening(server, name: str = "miniature") -> View:
-    return view_of_bounds(open_city(name, server.data).info.bounds)
+    return view_of_bounds(open_city(name, server.data).info.bounds)  # as the page does on a desktop
 
 
 def card(page: Page):

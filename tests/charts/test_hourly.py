@@ -74,3 +74,9 @@ def test_every_day_of_a_week_has_its_name() -> None:
     figure = profile_figure(profile(), "people", ZONE, lang="zh")
 
     assert list(figure.layout.xaxis.ticktext) == ["7/30<br>周五", "7/31<br>周六", "8/1<br>周日"]
+
+
+def test_a_single_day_has_its_hours_named() -> None:
+    figure = profile_figure(profile()[:24], "people", ZONE)
+
+    assert list(figure.layout.xaxis.ticktext) == ["7/30<br>Fri", "06:00", "12:00", "18:00"]
