@@ -179,7 +179,7 @@ def _show_background(city: City) -> None:
         st.caption(t("No date is flagged."))
     st.subheader(t("Sources"))
     if city.info.sources:
-        st.caption("\n".join(f"- {source}" for source in city.info.sources))
+        st.caption("\n".join(f"- {t(source)}" for source in city.info.sources))
     else:
         st.caption(t("The city's description names none."))
 
