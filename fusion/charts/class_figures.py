@@ -38,7 +38,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     text = [["—" if np.isnan(value) else f"{value * 100:.0f}" for value in row] for row in values]
     missing = _word("not_evaluable", lang)
     hover = [[missing if np.isnan(value) else f"F1 = {value * 100:.1f} %" for value in row] for row in values]
-    names, lines = _wrapped(lang), experiments
+    names, lines = _short_names(lang), experiments
     figure = go.Figure()
     figure.add_heatmap(
         z=np.where(np.isnan(values), 1.0, np.nan),
@@ -92,7 +92,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
     totals = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         shares = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), np.nan)
-    names = _wrapped(lang)
+    names = _short_names(lang)
     figure = go.Figure()
     figure.add_heatmap(
         z=shares * 100,
@@ -176,9 +176,9 @@ def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure
     return figure
 
 
-def _wrapped(lang: str) -> list[str]:
-    """Class names, a word a line: so narrow columns carry them level, and only a phone has to turn them."""
-    return [name.replace(" ", "<br>") for name in class_names(lang)]
+def _short_names(lang: str) -> list[str]:
+    """One word a class, for narrow columns."""
+    return class_names(lang) if lang == "zh" else [id_.capitalize() for id_ in IDS]
 
 
 def _word(key: str, lang: str) -> str:

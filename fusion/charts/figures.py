@@ -21,17 +21,17 @@ from fusion.charts.palette import (
 )
 
 _WORDS = {
-    "accuracy": {"en": "Accuracy on test cells, % (95 % interval)", "zh": "测试单元上的准确率（%，95 % 区间）"},
+    "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
     "score": {"en": "Accuracy on test cells", "zh": "测试单元上的准确率"},
     "reported": {"en": "reported by the user", "zh": "用户自报"},
-    "difference": {"en": "Accuracy difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
+    "difference": {"en": "Difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
     "none": {"en": "no difference", "zh": "无差异"},
     "cells": {"en": "cells", "zh": "个单元"},
     "seconds": {"en": "s of training a run", "zh": "秒（每次训练）"},
     "parameters": {"en": "Parameters, millions", "zh": "参数量（百万）"},
     "right": {"en": "right of the line: fusion is better", "zh": "线右侧：融合更好"},
 }
-_LABEL_LEVELS = 4
+_LABEL_LEVELS = 5  # seven ceilings at most: those that share a level lie far apart
 _CEILING_WORDS = {
     "image": {"en": "image", "zh": "影像"},
     "image_near": {"en": "image + around", "zh": "影像＋周边"},
@@ -181,6 +181,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
     known = accuracy.dropna(subset=["train_s", "parameters"])
     millions = known["parameters"] / 1e6
     largest = float(millions.max()) if len(known) else 1.0
+    places = _label_places(known["experiment"], millions.to_numpy(dtype=float), known["accuracy"].to_numpy(dtype=float))
     figure = go.Figure()
     for modality in MODALITIES:
         rows = known["modality"] == modality
@@ -192,8 +193,7 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
             mode="markers+text",
             name=modality_name(modality, lang),
             text=known["experiment"][rows],
-            # Towards the middle, where there is room.
-            textposition=["middle left" if x > largest / 2 else "middle right" for x in millions[rows]],
+            textposition=[places[name] for name in known["experiment"][rows]],
             textfont={"size": 11},
             cliponaxis=False,
             marker={"size": 14, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
@@ -213,9 +213,15 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
     return figure
 
 
-def wrap_experiment(name: str) -> str:
-    """Break an experiment's name after its plus sign."""
-    return name.replace("+", " +<br>", 1)
+def _label_places(names: pd.Series, x: np.ndarray, y: np.ndarray) -> dict[str, str]:
+    """Put each mark's name towards the middle, and above or below where the next mark is farther."""
+    places = {}
+    for row, name in enumerate(names):
+        gaps = y[np.abs(x - x[row]) <= 0.3 * x.max()] - y[row]
+        above, below = gaps[gaps > 0].min(initial=np.inf), -gaps[gaps < 0].max(initial=-np.inf)
+        level = "top" if above >= below else "bottom"
+        places[str(name)] = f"{level} {'left' if x[row] > x.max() / 2 else 'right'}"
+    return places
 
 
 def _draw_ceilings(figure: go.Figure, ceilings: pd.DataFrame, lang: str) -> None:

@@ -90,7 +90,7 @@ def _show_cost(city: City, comparison: Comparison) -> None:
         cost_figure(known, language.current()),
         key="compare_cost",
         config=comparing.CHART,
-        alt=t("Accuracy against training time"),
+        alt=t("Accuracy against the number of parameters"),
     )
     st.caption(
         t(

@@ -140,4 +140,12 @@ def test_cost_leaves_out_what_is_not_known_and_counts_in_millions() -> None:
 
     assert {trace.name for trace in figure.data} == {"Fusion", "Signal only"}
     assert (_trace(figure, "Fusion").x[0], _trace(figure, "Signal only").x[0]) == (4.0, 1.0)
-    assert _trace(figure, "Fusion").textposition[0] == "middle left"
+    assert _trace(figure, "Fusion").textposition[0] == "top left"
+
+
+def test_names_of_neighbours_in_the_cost_chart_do_not_meet() -> None:
+    figure = cost_figure(ACCURACY.assign(parameters=[5e5, 5e5, 1e5], accuracy=[0.72, 0.70, 0.5]))
+
+    assert list(_trace(figure, "Fusion").textposition) == ["top left"]
+    assert list(_trace(figure, "Signal only").textposition) == ["bottom left"]
+    assert list(_trace(figure, "Image only").textposition) == ["top right"]
