@@ -42,7 +42,7 @@ def tile(city: City, z: int, x: int, y: int) -> bytes:
     return _tile(stamp(city.imagery), z, x, y)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _tile(imagery: Stamp, z: int, x: int, y: int) -> bytes:
     # Imported late: half of this module's start-up time, and pages that show a chip only do not need it.
     from rio_tiler.errors import RioTilerError, TileOutsideBounds

@@ -90,6 +90,8 @@ def hour_bar(city: City) -> pd.Timestamp:
                 args=(city, row + step),
             )
     texts = [hour_text(city, one) for one in span]
+    if len(set(texts)) < len(texts):  # clocks were put back: the browser answers with the text of an hour
+        texts = [f"{text} ({one.tz_convert(city.info.timezone):%Z})" for text, one in zip(texts, span, strict=True)]
     st.session_state[_SLIDER] = row
     slider.select_slider(
         t("Hour"),
