@@ -62,9 +62,9 @@ def _function(city: City, cell: int) -> None:
     function = by_id(known["function"].iloc[0])
     share = t("{share} of the cell's area", share=f"{known['share'].iloc[0]:.0%}")
     st.html(
-        f'<div style="display:flex;align-items:center;gap:.5rem;font-size:.95rem">'
+        f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:0 .5rem;font-size:.95rem">'
         f'<span style="width:.9rem;height:.9rem;border-radius:3px;background:{function.colour};flex:none"></span>'
-        f"<b>{pick(function.en, function.zh)}</b>"
+        f'<b style="white-space:nowrap">{pick(function.en, function.zh)}</b>'
         f'<span style="color:#5d6873">{share}</span></div>'
     )
 
