@@ -65,7 +65,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def _third_party(paths: list[Path]) -> set[str]:
     tops = {module.split(".")[0] for path in paths for module in _modules(path)}
-    return tops - set(sys.stdlib_module_names) - {"fusion", "pages", "tests", "scripts"}
+    return tops - set(sys.stdlib_module_names) - {"fusion", "pages", "tests", "scripts", "app"}
 
 
 def _required(name: str) -> set[str]:
@@ -78,6 +78,13 @@ def test_every_requirement_is_imported_and_every_import_required() -> None:
     files = [*LIBRARY, *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]
     imported = {installed[module][0].lower().replace("_", "-") for module in _third_party(files)}
     assert imported == _required("requirements.txt")
+
+
+def test_what_tests_and_scripts_import_is_required() -> None:
+    installed = packages_distributions()
+    files = [path for folder in ("tests", "benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    imported = {installed[module][0].lower().replace("_", "-") for module in _third_party(files)}
+    assert imported <= _required("requirements.txt") | _required("requirements-dev.txt")
 
 
 def test_requirements_are_pinned() -> None:
