@@ -63,7 +63,7 @@ def synthetic_banner(city: City) -> None:
     """Say above a page's figures that the city is synthetic; nothing for a real one."""
     if city.info.provenance == "synthetic":
         note = t(
-            "Streets and stations lie at their true places; people, sites and labels are generated. "
+            "Ring roads and main stations lie roughly where they are; all else, people and labels too, is invented. "
             "No figure describes the real city."
         )
         st.markdown(f":orange-badge[:material/science: {t('synthetic')}] :gray[{note}]")

@@ -95,7 +95,7 @@ def test_two_cities_of_one_title_do_not_read_alike(open_page, data_root: Path) -
 
 
 def test_a_synthetic_city_is_called_so(open_page, miniature_city) -> None:
-    assert "generated" in said(open_page("activity_map"))
+    assert "invented" in said(open_page("activity_map"))
 
 
 def _texts_said() -> dict[str, Path]:
