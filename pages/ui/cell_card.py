@@ -79,4 +79,4 @@ def _picture(city: City, cell: int) -> None:
         st.caption(t("The imagery does not reach this cell."))
         return
     size = f"{edge_m:.0f} m" if edge_m < 1000 else f"{edge_m / 1000:.1f} km"
-    st.image(picture, caption=t("From above, {size} across", size=size), width="stretch")
+    components.picture(picture, t("From above, {size} across", size=size))

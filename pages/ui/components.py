@@ -1,10 +1,14 @@
 """Pieces that several pages show."""
 
+import base64
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from fusion.city import City
 from fusion.errors import FusionError
@@ -57,6 +61,16 @@ def city_switcher() -> None:
 
 def _switch_city() -> None:
     state.set_city(st.session_state[_CITY_WIDGET])
+
+
+def picture(pixels: np.ndarray, caption: str) -> None:
+    """Show (H,W,3) uint8 inside the page itself.
+
+    Streamlit drops a picture's file as soon as a rerun leaves it behind, often before the browser has asked for it.
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    st.image(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", caption=caption, width="stretch")
 
 
 def synthetic_banner(city: City) -> None:

@@ -88,7 +88,7 @@ def _head(found: pd.Series) -> None:
 def _chip(city: City, cell: int) -> None:
     picture = caches.chip(city, cell, _CHIP_M)
     if picture is not None:
-        st.image(picture, caption=t("{n:.0f} m across", n=_CHIP_M), width="stretch")
+        components.picture(picture, t("{n:.0f} m across", n=_CHIP_M))
 
 
 def _profile(city: City, cell: int, name: str) -> None:
