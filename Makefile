@@ -52,7 +52,7 @@ gpu-check: $(VENV)/.run demo ## shipped checkpoints on the accelerator against t
 bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
-reference: $(VENV)/.run demo ## train the reference runs that ship (half an hour on 4 cores)
+reference: $(VENV)/.run demo ## train the reference runs that ship (18 runs, some 40 core-minutes)
 	$(BIN)/python -m fusion reference
 
 clean: ## remove the virtual environment and caches, never data
