@@ -15,6 +15,8 @@ class BiLSTMStream(Stream):
     A cell without any valid step reads out zeros, projected.
     """
 
+    modality = "signal"
+
     def __init__(self, config: BiLSTMConfig, spec: InputSpec) -> None:
         super().__init__()
         self.width = config.width

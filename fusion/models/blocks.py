@@ -7,6 +7,7 @@ recurrent stream without blocks has to say.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -55,26 +56,69 @@ class AttentionBlock(nn.Module):
         return y[:, :own], None if context is None else y[:, own:]
 
 
+@dataclass
+class Output:
+    """What a fusion makes of a batch.
+
+    Attributes:
+        logits: (B,classes).
+        levels: modality -> the pooled representation (B,D) after each level 1..L, lowest first: the mean over the
+            stream's own valid tokens, which coupling acts on and CKA is measured of.
+    """
+
+    logits: Tensor
+    levels: dict[str, list[Tensor]] = field(default_factory=dict)
+
+
+def pool_tokens(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the mean (B,D) over the valid ones of tokens (B,N,D); mask (B,N) bool or None."""
+    if mask is None:
+        return x.mean(dim=1)
+    weight = mask.to(x.dtype)[..., None]
+    return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
 class Stream(nn.Module):
     """One modality: `embed`, `blocks` and the final `norm` of its readout token.
 
     Attributes:
+        modality: "vision" or "signal".
         width: D.
         blocks: the refining blocks, lowest first; may be empty.
         norm: applied to the readout, by the stream alone or by a fusion that shares one norm instead.
+        absent: (1,1,D) learned token that stands for the modality where it is absent; None without.
     """
 
+    modality: str
     width: int
     blocks: nn.ModuleList
     norm: nn.Module
+    absent: nn.Parameter | None = None
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return the tokens (B,N,D) and which of them are valid, (B,N) bool, or None where all are."""
         raise NotImplementedError
 
+    def tokens(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """As `embed`; where `batch["absent_<modality>"]` (B,) bool is set, one learned token is all that is valid.
+
+        A stream without that token ignores the key: its input is then blank (`fusion.training.augment`).
+        """
+        x, mask = self.embed(batch)
+        gone = batch.get(f"absent_{self.modality}")
+        if self.absent is None or gone is None:
+            return x, mask
+        first = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+        first[:, 0] = True
+        there = torch.ones_like(first) if mask is None else mask
+        return (
+            torch.where(gone[:, None, None], self.absent.to(x.dtype), x),
+            torch.where(gone[:, None], first, there),
+        )
+
     def readout(self, batch: Batch) -> Tensor:
         """Return what the stream alone makes of a batch: its first token after all blocks and the norm, (B,D)."""
-        x, mask = self.embed(batch)
+        x, mask = self.tokens(batch)
         for block in self.blocks:
             x, _ = block(x, mask=mask)
         return cast(Tensor, self.norm(x[:, 0]))

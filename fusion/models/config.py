@@ -11,7 +11,12 @@ from typing import Any, Self
 from fusion.errors import ConfigError
 
 GRIDS = ("hex", "square")
-FUSIONS = ("late", "bottleneck")
+FUSIONS = ("late", "late-mean", "late-gated", "joint", "cross", "bottleneck")
+LEVELLED = ("joint", "cross", "bottleneck")  # fusions that meet level by level, from Lf on
+BLOCKS = ("attention", "trans-blstm-1", "trans-blstm-2")
+COUPLINGS = ("share", "distance", "contrastive", "orthogonal")
+CITY_WEIGHTS = "city"  # masked autoencoding on the city's own imagery, without the fold's test area
+LARGEST_MERGE = 0.75
 _SIZE = re.compile(r"vit\s+(\d+)x(\d+)(?:\s*,\s*patch\s+(\d+))?", re.IGNORECASE)
 
 
@@ -59,7 +64,8 @@ class VisionConfig:
         name: a timm model, for instance "vit_tiny_patch16_224"; its depth, width and heads come from timm.
         depth, width, heads, mlp_ratio: the size without a name (default 4 blocks of 192, 3 heads, ratio 4).
         patch: patch edge, pixels; None: the named model's own, or 16.
-        weights: None from scratch, "timm" the named model's pretrained weights, else the path of a safetensors file.
+        weights: None from scratch; "timm" the named model's pretrained weights; "city" those of masked autoencoding on
+            the city's own imagery, found or made by training; else the path of a safetensors file.
         dropout: of the blocks' projections and of the tokens with their positions.
         drop_path: stochastic depth of the last block, growing linearly from 0 in the first.
     """
@@ -124,6 +130,12 @@ class SignalConfig:
         blocks: transformer blocks on the tokens; 0: none, and the stream gives one token, its readout.
         heads, mlp_ratio, drop_path: of those blocks.
         dropout: of the tokens and of the blocks' projections.
+        block: "attention" (pre-norm transformer), "trans-blstm-1" (a bidirectional LSTM instead of the feed-forward
+            layer) or "trans-blstm-2" (one beside it); Huang et al. 2020, arXiv 2003.07000.
+        blstm_input: what the LSTM of a TRANS-BLSTM block reads: "a", the attention's output after its residual (and, in
+            post-norm, its norm), or "x", the block's input.
+        blstm_width: "half" (D/2 units a direction, no projection) or "full" (D units a direction, projected from 2D).
+        norm: "post" as in the paper or "pre"; of TRANS-BLSTM blocks only, attention blocks are pre-norm.
     """
 
     width: int = 192
@@ -132,6 +144,10 @@ class SignalConfig:
     mlp_ratio: float = 4.0
     dropout: float = 0.1
     drop_path: float = 0.0
+    block: str = "attention"
+    blstm_input: str = "a"
+    blstm_width: str = "half"
+    norm: str = "post"
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "mlp_ratio"):
@@ -141,6 +157,12 @@ class SignalConfig:
         if self.width % self.heads:
             raise ConfigError(f"{type(self).__name__}: width {self.width} is not a multiple of its {self.heads} heads")
         _share(self, "dropout", "drop_path")
+        _one_of(self, "block", BLOCKS)
+        _one_of(self, "blstm_input", ("a", "x"))
+        _one_of(self, "blstm_width", ("half", "full"))
+        _one_of(self, "norm", ("post", "pre"))
+        if self.block != "attention" and self.blstm_width == "half" and self.width % 2:
+            raise ConfigError(f"{type(self).__name__}: width {self.width} has no half: give an even one, or 'full'")
 
 
 @dataclass(frozen=True)
@@ -179,7 +201,50 @@ class ConvLSTMConfig(SignalConfig):
         _share(self, "neighbour_dropout")
 
 
-SIGNALS: dict[str, type[SignalConfig]] = {"bilstm": BiLSTMConfig, "convlstm": ConvLSTMConfig}
+@dataclass(frozen=True)
+class TransformerConfig(SignalConfig):
+    """Blocks over the centre cell's hourly tokens, each a linear projection of that hour's channels."""
+
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _positive(self, "blocks")
+
+
+SIGNALS: dict[str, type[SignalConfig]] = {
+    "bilstm": BiLSTMConfig,
+    "convlstm": ConvLSTMConfig,
+    "transformer": TransformerConfig,
+}
+
+
+@dataclass(frozen=True)
+class CouplingConfig:
+    """What ties level l of the image stream to level l of the signal stream (the user's idea; docs/methods.md).
+
+    Attributes:
+        kind: "share": one set of attention tensors (q, k, v, out) for both; "distance": a penalty on the distance of
+            those tensors, or, where the signal's block has an LSTM, of the leading input subspaces of W_qkv and W_ih;
+            "contrastive": InfoNCE between the two pooled representations; "orthogonal": a penalty on what they share.
+        strength: weight of the penalty in the loss; "share" has none.
+        apart: "distance" only: push apart instead of drawing together.
+        rank: r, right singular vectors that span a subspace ("distance" against an LSTM).
+        temperature: of InfoNCE.
+    """
+
+    kind: str
+    strength: float = 0.1
+    apart: bool = False
+    rank: int = 8
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        _one_of(self, "kind", COUPLINGS)
+        for name in ("strength", "rank", "temperature"):
+            _positive(self, name)
+        if self.apart and self.kind != "distance":
+            raise ConfigError(f"coupling {self.kind!r} cannot push apart: only 'distance' can")
 
 
 @dataclass(frozen=True)
@@ -188,9 +253,15 @@ class NetworkConfig:
 
     Attributes:
         vision, signal: the streams; None: absent.
-        fusion: None for one stream; "late" (concatenation and a linear head) or "bottleneck" (MBT) for two.
-        fusion_layer: Lf, levels that run alone before fusion begins, 0 to L, the smaller depth (bottleneck only).
-        bottlenecks: B, bottleneck tokens (bottleneck only).
+        fusion: None for one stream. For two: "late" (concatenation, linear head), "late-mean" (mean of the logits of own
+            heads), "late-gated" (a gate a feature), "joint" (one stack over both streams' tokens), "cross"
+            (cross-attention, own weights) or "bottleneck" (MBT). The last three meet level by level from Lf on.
+        fusion_layer: Lf, levels that run alone before fusion begins, 0 to L, the smaller depth.
+        bottlenecks: B, bottleneck tokens ("bottleneck" only).
+        shared_blocks: one set of blocks for both modalities at the levels 1 to L ("cross" and "bottleneck").
+        merge: share of each stream's own tokens that token merging takes away before fusion; 0 off, at most 0.75.
+        absent_tokens: a learned token a modality stands for one that is absent (with modality dropout in training).
+        coupling: what ties the levels of the two streams; None: nothing.
         dropout: before the head.
     """
 
@@ -199,6 +270,10 @@ class NetworkConfig:
     fusion: str | None = None
     fusion_layer: int = 2
     bottlenecks: int = 4
+    shared_blocks: bool = False
+    merge: float = 0.0
+    absent_tokens: bool = False
+    coupling: CouplingConfig | None = None
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -213,6 +288,17 @@ class NetworkConfig:
             raise ConfigError(f"fusion_layer is {self.fusion_layer!r}: give a whole number from 0 to the smaller depth")
         _positive(self, "bottlenecks")
         _share(self, "dropout")
+        if isinstance(self.merge, bool) or not 0 <= self.merge <= LARGEST_MERGE:
+            raise ConfigError(f"merge is {self.merge!r}: give a share from 0 to {LARGEST_MERGE}")
+        wants = {"merge": bool(self.merge), "coupling": self.coupling is not None, "absent_tokens": self.absent_tokens}
+        if asked := [name for name, given in wants.items() if given and not both]:
+            raise ConfigError(f"{asked[0]} needs two streams: only one is configured")
+        if self.merge and self.fusion not in LEVELLED:
+            raise ConfigError(f"merge comes before a fusion by level, not {self.fusion!r}: use {', '.join(LEVELLED)}")
+        if self.shared_blocks and self.fusion not in ("cross", "bottleneck"):
+            raise ConfigError(f"fusion {self.fusion!r} has no blocks of each modality to share: use cross or bottleneck")
+        if self.shared_blocks and self.coupling is not None and self.coupling.kind in ("share", "distance"):
+            raise ConfigError(f"coupling {self.coupling.kind!r} says nothing where whole blocks are shared")
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values; the signal stream says under "kind" which it is."""
@@ -240,6 +326,8 @@ class NetworkConfig:
             if kind not in SIGNALS:
                 raise ConfigError(f"signal stream {kind!r} is unknown: use one of {', '.join(SIGNALS)}")
             known["signal"] = SIGNALS[kind](**_known(SIGNALS[kind], signal))
+        if known.get("coupling") is not None:
+            known["coupling"] = CouplingConfig(**_known(CouplingConfig, known["coupling"]))
         return cls(**known)
 
 

@@ -173,6 +173,8 @@ class ConvLSTMStream(Stream):
     token and the centre's state at each step, projected by the same layer.
     """
 
+    modality = "signal"
+
     def __init__(self, config: ConvLSTMConfig, spec: InputSpec) -> None:
         super().__init__()
         self.width = config.width

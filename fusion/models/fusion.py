@@ -1,4 +1,4 @@
-"""How streams become class logits. Every fusion is called as `fusion(streams, batch) -> logits (B,classes)`."""
+"""How streams become class logits. Every fusion is called as `fusion(streams, batch) -> Output`."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.errors import ConfigError
-from fusion.models.blocks import Batch, Norm, Stream
+from fusion.models.blocks import Batch, Norm, Output, Stream, pool_tokens
 from fusion.models.config import InputSpec, NetworkConfig
 
 Streams = Mapping[str, Stream]
@@ -21,9 +21,10 @@ class ConcatenationHead(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head = _linear_head(sum(stream.width for stream in streams.values()), spec.classes)
 
-    def forward(self, streams: Streams, batch: Batch) -> Tensor:
-        readouts = torch.cat([stream.readout(batch) for stream in streams.values()], dim=-1)
-        return cast(Tensor, self.head(self.dropout(readouts)))
+    def forward(self, streams: Streams, batch: Batch) -> Output:
+        readouts = {name: stream.readout(batch) for name, stream in streams.items()}
+        logits = cast(Tensor, self.head(self.dropout(torch.cat(list(readouts.values()), dim=-1))))
+        return Output(logits, {name: [readout] for name, readout in readouts.items()})
 
 
 class BottleneckFusion(nn.Module):
@@ -67,12 +68,16 @@ class BottleneckFusion(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head = _linear_head(width, spec.classes)
 
-    def forward(self, streams: Streams, batch: Batch) -> Tensor:
+    def forward(self, streams: Streams, batch: Batch) -> Output:
         xs, masks = {}, {}
+        levels: dict[str, list[Tensor]] = {name: [] for name in streams}
         for name, stream in streams.items():
-            x, mask = stream.embed(batch)
-            for block in stream.blocks[: len(stream.blocks) - self.levels + self.fusion_layer]:
+            x, mask = stream.tokens(batch)
+            extra = len(stream.blocks) - self.levels
+            for depth, block in enumerate(stream.blocks[: extra + self.fusion_layer]):
                 x, _ = block(x, mask=mask)
+                if depth >= extra:
+                    levels[name].append(pool_tokens(x, mask))
             xs[name], masks[name] = x, mask
         if self.bottlenecks is not None:
             size = len(next(iter(xs.values())))
@@ -82,9 +87,10 @@ class BottleneckFusion(nn.Module):
                 for name, stream in streams.items():
                     xs[name], own = stream.blocks[level](xs[name], bottlenecks, masks[name])
                     updated.append(own)
+                    levels[name].append(pool_tokens(xs[name], masks[name]))
                 bottlenecks = torch.stack(updated).mean(dim=0)
         logits = [self.head(self.dropout(self.norm(x[:, 0]))) for x in xs.values()]
-        return torch.stack(logits).mean(dim=0)
+        return Output(torch.stack(logits).mean(dim=0), levels)
 
 
 def _linear_head(width: int, classes: int) -> nn.Linear:

@@ -2,11 +2,12 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from fusion.errors import InputError
 from fusion.models.bilstm import BiLSTMStream
-from fusion.models.blocks import Batch, Stream
+from fusion.models.blocks import Batch, Output, Stream
 from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, InputSpec, NetworkConfig, SignalConfig
 from fusion.models.convlstm import ConvLSTMStream
 from fusion.models.fusion import FUSIONS
@@ -26,6 +27,9 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.spec = spec
+        if config.absent_tokens:
+            for stream in streams.values():
+                stream.absent = nn.Parameter(0.02 * torch.randn(1, 1, stream.width))
         self.fusion = FUSIONS[config.fusion](streams, config, spec)
         self.streams = nn.ModuleDict(streams)
 
@@ -34,12 +38,17 @@ class Network(nn.Module):
 
         Args:
             batch: image (B,3,P,P), cube (B,T,3C,K,K), present (B,T,K,K) bool; what no stream reads may be left out.
+                absent_vision, absent_signal (B,) bool, optional: which samples lack a modality.
 
         Raises:
             InputError: a tensor that is absent or of another shape than the network was built for.
         """
+        return self.outputs(batch).logits
+
+    def outputs(self, batch: Batch) -> Output:
+        """Return logits and the pooled representations by level; as `forward` in all else."""
         self._check(batch)
-        return cast(Tensor, self.fusion(self.streams, batch))
+        return cast(Output, self.fusion(self.streams, batch))
 
     def _check(self, batch: Batch) -> None:
         spec = self.spec

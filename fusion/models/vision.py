@@ -26,6 +26,8 @@ class VisionStream(Stream):
         weights: what was taken of a weights file, or None from scratch.
     """
 
+    modality = "vision"
+
     def __init__(self, config: VisionConfig, spec: InputSpec, initial_weights: bool = True) -> None:
         """Build the stream.
 
