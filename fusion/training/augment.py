@@ -12,6 +12,8 @@ from torch import Tensor
 
 from fusion.training.data import Batch
 
+_BOTH = 0.1  # share of the samples that lose something which lose both: enough to learn nine numbers
+
 
 def turn_chips(image: Tensor) -> Tensor:
     """Return chips (B,3,P,P), each under one of the square's eight symmetries."""
@@ -56,19 +58,37 @@ def disturb_series(cube: Tensor, noise: float, shift: float) -> Tensor:
 
 
 def drop_modality(batch: Batch, probability: float) -> Batch:
-    """Return the batch with, at that probability a sample, its chip blank or its cube wholly missing (never both).
+    """Return the batch with, at that probability a sample, its image hidden, its signal, or (a tenth of these) both.
 
-    A blank chip is the training fold's mean colour; a missing cube says so in its flags and in `present`.
+    Modality dropout (arXiv 2204.05454 shows why a fused transformer needs it). Samples without either teach the answer
+    to nothing at all, the training fold's prior, from which the modalities' Shapley values start
+    (`fusion.analysis.explain`).
+    """
+    draw = torch.rand(len(batch["image"]), device=batch["image"].device)
+    half = probability * (1 + _BOTH) / 2  # either modality is lost as often as the other
+    both = draw < probability * _BOTH
+    return hide_modalities(batch, draw < half, both | ((draw >= half) & (draw < probability)))
+
+
+def hide_modalities(batch: Batch, no_image: Tensor, no_signal: Tensor) -> Batch:
+    """Return the batch as it is where samples have no image, or no signal.
+
+    A network with absent tokens reads the keys `absent_vision` and `absent_signal`, (B,) bool. Any other sees blanks: a
+    chip of the training fold's mean colour, a cube that says in its flags and in `present` that all of it is missing.
+
+    Args:
+        batch: as from the loader.
+        no_image, no_signal: (B,) bool.
     """
     image, cube, present = batch["image"], batch["cube"], batch["present"]
-    draw = torch.rand(len(image), device=image.device)
-    no_image = (draw < probability / 2)[:, None, None, None]
-    no_signal = ((draw >= probability / 2) & (draw < probability))[:, None, None, None]
+    gone = no_signal[:, None, None, None]
     return {
         **batch,
-        "image": torch.where(no_image, torch.zeros_like(image), image),
-        "cube": torch.where(no_signal[..., None], _missing(cube), cube),
-        "present": present & ~no_signal,
+        "image": torch.where(no_image[:, None, None, None], torch.zeros_like(image), image),
+        "cube": torch.where(gone[..., None], missing_values(cube), cube),
+        "present": present & ~gone,
+        "absent_vision": no_image,
+        "absent_signal": no_signal,
     }
 
 
@@ -89,10 +109,13 @@ def mix(batch: Batch, target: Tensor, alpha: float) -> tuple[Batch, Tensor]:
         "cube": weight * batch["cube"] + (1 - weight) * batch["cube"][order],
         "present": batch["present"] | batch["present"][order],
     }
+    for name in ("absent_vision", "absent_signal"):  # absent only where both of the pair lack the modality
+        if name in batch:
+            mixed[name] = batch[name] & batch[name][order]
     return mixed, weight * target + (1 - weight) * target[order]
 
 
-def _missing(cube: Tensor) -> Tensor:
+def missing_values(cube: Tensor) -> Tensor:
     """Return (1,1,3C,1,1), what a missing place reads: no values, no suppressed flag, every missing flag."""
     flags = torch.zeros(cube.shape[2], dtype=cube.dtype, device=cube.device)
     flags[2 * (len(flags) // 3) :] = 1

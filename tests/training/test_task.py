@@ -122,21 +122,47 @@ def test_disturbed_series_leaves_invalid_values_and_flags_alone() -> None:
     assert valid[:, 0].unique().numel() == 3
 
 
-def test_dropped_modality_is_blank_or_wholly_missing_never_both() -> None:
-    torch.manual_seed(0)
-    batch = {
-        "image": torch.ones(500, 3, 2, 2), "cube": torch.full((500, 2, 3, 1, 1), 0.5),
-        "present": torch.ones(500, 2, 1, 1, dtype=torch.bool), "label": torch.zeros(500, dtype=torch.int64),
+def _whole(count: int) -> dict[str, torch.Tensor]:
+    return {
+        "image": torch.ones(count, 3, 2, 2), "cube": torch.full((count, 2, 3, 1, 1), 0.5),
+        "present": torch.ones(count, 2, 1, 1, dtype=torch.bool), "label": torch.zeros(count, dtype=torch.int64),
     }  # fmt: skip
 
-    dropped = augment.drop_modality(batch, 0.5)
+
+def test_dropped_modality_is_blank_or_wholly_missing_and_keys_say_which() -> None:
+    torch.manual_seed(0)
+
+    dropped = augment.drop_modality(_whole(20_000), 0.5)
 
     no_image = (dropped["image"] == 0).flatten(1).all(1)
     no_signal = ~dropped["present"].flatten(1).any(1)
-    assert not (no_image & no_signal).any()
-    assert 0.15 < no_image.float().mean() < 0.35
-    assert 0.15 < no_signal.float().mean() < 0.35
+    assert torch.equal(dropped["absent_vision"], no_image)
+    assert torch.equal(dropped["absent_signal"], no_signal)
+    assert (dropped["image"][~no_image] == 1).all()
     assert dropped["cube"][no_signal].flatten(2).unique(dim=0).tolist() == [[[0, 0, 1], [0, 0, 1]]]
+    assert (dropped["cube"][~no_signal] == 0.5).all()
+    # half the samples lose something: 45 % of them the image, 45 % the signal, 10 % both; 5 deviations of a share
+    for lost, share in ((no_image | no_signal, 0.5), (no_image & ~no_signal, 0.225), (no_image & no_signal, 0.05)):
+        assert lost.float().mean() == pytest.approx(share, abs=5 * (share * (1 - share) / 20_000) ** 0.5)
+
+
+def test_hidden_modalities_are_those_asked_for() -> None:
+    hidden = augment.hide_modalities(_whole(3), torch.tensor([True, False, False]), torch.tensor([False, True, False]))
+
+    assert (hidden["image"].flatten(1).sum(1) == torch.tensor([0, 12, 12])).all()
+    assert hidden["present"].flatten(1).sum(1).tolist() == [2, 0, 2]
+
+
+def test_mixed_samples_are_absent_only_where_both_are() -> None:
+    torch.manual_seed(0)
+    batch = augment.hide_modalities(_whole(64), torch.arange(64) < 48, torch.zeros(64, dtype=torch.bool))
+
+    mixed, _ = augment.mix(batch, torch.eye(64), 0.4)
+
+    seen = mixed["image"].flatten(1).sum(1) > 0
+    assert torch.equal(mixed["absent_vision"], ~seen)
+    assert 0 < mixed["absent_vision"].sum() < 48
+    assert not mixed["absent_signal"].any()
 
 
 def test_mixup_keeps_targets_probabilities_and_presence() -> None:
