@@ -14,7 +14,7 @@ from fusion.errors import ConfigError, RunError
 if TYPE_CHECKING:
     from fusion.city import City
     from fusion.samples.sampleset import SampleSet
-    from fusion.training.experiments import Experiment
+    from fusion.training.experiment import Experiment
 
 
 def train(

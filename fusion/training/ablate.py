@@ -15,7 +15,8 @@ import numpy as np
 
 from fusion.errors import ConfigError, FusionError
 from fusion.samples.sampleset import SampleSet
-from fusion.training.experiments import Experiment, experiment_named
+from fusion.training.experiment import Experiment
+from fusion.training.experiments import experiment_named
 
 Progress = Callable[[float, str], None]
 Ceilings = Callable[[np.ndarray], dict[str, float]]

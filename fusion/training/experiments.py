@@ -1,171 +1,222 @@
 """The named rows: what each trains, the command, and the score to expect on the demo city.
 
-Names (design: "names that other code relies on"): streams joined by `+`, fusion and options by `-`. No torch here.
+Names (design: "names that other code relies on"): streams joined by `+`, fusion and options by `-`. Suites, axes and
+declared contrasts of these rows: `fusion.training.suites`. No torch here.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+import difflib
+from dataclasses import replace
+from typing import Any
 
 from fusion.errors import ConfigError
-from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, NetworkConfig, VisionConfig
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a network is trained. The defaults were chosen on validation folds (docs/decisions, reference training).
-
-    Attributes:
-        epochs: at most; the cosine ends there.
-        batch_size: samples a step.
-        lr, weight_decay: of AdamW; biases and norms do not decay.
-        warmup: share of all steps with a linearly growing rate.
-        clip: largest norm of the gradient.
-        label_smoothing: probability given to all classes alike.
-        class_balanced: the loss weighs a class by its frequency to the power of minus this; 0 off, 1 fully balanced.
-        patience: stop after so many epochs without a better validation macro-F1.
-        turn: turn and mirror chips and neighbourhoods.
-        light_jitter: deviation of a chip's random gain and offset, in deviations of the image.
-        series_noise, series_shift: deviation of the noise on each value and of one shift a sample, scaled log units.
-        mixup: parameter of the Beta distribution; 0 off.
-        modality_dropout: probability that a sample loses its chip or its cube; 0 off.
-    """
-
-    epochs: int = 10
-    batch_size: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    clip: float = 1.0
-    label_smoothing: float = 0.1
-    class_balanced: float = 1.0
-    patience: int = 6
-    turn: bool = True
-    light_jitter: float = 0.1
-    series_noise: float = 0.05
-    series_shift: float = 0.3
-    mixup: float = 0.0
-    modality_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give a number above 0")
-        for name in ("weight_decay", "light_jitter", "series_noise", "series_shift", "mixup"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give 0 or more")
-        for name in ("warmup", "label_smoothing", "class_balanced", "modality_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give a share from 0 to 1")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the configuration that `dataclasses.asdict` wrote.
-
-        Raises:
-            ConfigError: an unknown option.
-        """
-        names = [field.name for field in fields(cls)]
-        if unknown := sorted(set(values) - set(names)):
-            raise ConfigError(f"no training option {', '.join(unknown)}: there are {', '.join(names)}")
-        return cls(**values)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One named row.
-
-    Attributes:
-        name: the row's name, lower case.
-        what: what it is, in a sentence.
-        expected: overall accuracy on the demo city's three folds, as the reference runs found it, with the
-            95 % interval of a block bootstrap.
-        network, training: the two configurations.
-        layout: layout of time of its samples, "days" or "hours".
-        k: radius of its samples' neighbourhood, cells.
-        partners: names of the rows that train its image and its signal stream alone; None for one stream.
-    """
-
-    name: str
-    what: str
-    expected: str
-    network: NetworkConfig
-    training: TrainingConfig
-    layout: str = "days"
-    k: int = 2
-    partners: tuple[str, str] | None = None
-
-    @property
-    def command(self) -> str:
-        """The command that trains its first fold as the reference runs do."""
-        return f"python -m fusion train {self.name} --city zhengzhou-demo --fold 0 --folds 3"
-
-    @property
-    def description(self) -> str:
-        """What it is, the command and the score to expect."""
-        return f"{self.what} `{self.command}`; expected accuracy on the demo city: {self.expected}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what a run depends on as nested plain values: the name and words are left out."""
-        return {
-            "network": self.network.to_dict(),
-            "training": asdict(self.training),
-            "layout": self.layout,
-            "k": self.k,
-        }
-
+from fusion.models.config import (
+    CITY_WEIGHTS,
+    LEVELLED,
+    BiLSTMConfig,
+    ConvLSTMConfig,
+    CouplingConfig,
+    NetworkConfig,
+    SignalConfig,
+    TransformerConfig,
+    VisionConfig,
+)
+from fusion.training.experiment import UNMEASURED, Experiment, TrainingConfig
 
 _VIT = VisionConfig.parse("vit 4x192, patch 16")
-_BILSTM = BiLSTMConfig()
-_CONVLSTM = ConvLSTMConfig()
-_TOKENS = ConvLSTMConfig(blocks=2)
+_PRETRAINED = replace(_VIT, weights=CITY_WEIGHTS)
+_IMAGES = {"vit": _VIT, "vit-pretrained": _PRETRAINED}
+_LEVELS = 4  # transformer blocks of a signal stream that meets the ViT's four level by level
+_SIGNALS: dict[str, SignalConfig] = {
+    "bilstm": BiLSTMConfig(),
+    "convlstm": ConvLSTMConfig(),
+    "bilstm-transformer": BiLSTMConfig(blocks=_LEVELS),
+    "convlstm-transformer": ConvLSTMConfig(blocks=_LEVELS),
+    "transformer": TransformerConfig(blocks=_LEVELS),
+    "trans-blstm-1": TransformerConfig(blocks=_LEVELS, block="trans-blstm-1"),
+    "trans-blstm-2": TransformerConfig(blocks=_LEVELS, block="trans-blstm-2"),
+}
+
+
+def _alone(name: str, what: str, expected: str = UNMEASURED) -> Experiment:
+    network = NetworkConfig(vision=_IMAGES[name]) if name in _IMAGES else NetworkConfig(signal=_SIGNALS[name])
+    return Experiment(name, what, expected, network, TrainingConfig())
+
+
+def _fused(
+    image: str,
+    signal: str,
+    suffix: str,
+    what: str,
+    expected: str = UNMEASURED,
+    training: TrainingConfig | None = None,
+    **options: Any,
+) -> Experiment:
+    """Return the row `<image>+<signal>-<suffix>`; fusions by level have transformer blocks on the signal's tokens."""
+    fusion = options.pop("fusion")
+    by_level = fusion in LEVELLED
+    stream = f"{signal}-transformer" if by_level and f"{signal}-transformer" in _SIGNALS else signal
+    network = NetworkConfig(_IMAGES[image], _SIGNALS[stream], fusion, **options)
+    return Experiment(
+        f"{image}+{signal}-{suffix}", what, expected, network, training or TrainingConfig(), partners=(image, stream)
+    )
+
+
+def _bottleneck(suffix: str, what: str, expected: str = UNMEASURED, **options: Any) -> Experiment:
+    """Return a variant of the row that the sweeps start from."""
+    name = f"bottleneck-{suffix}" if suffix else "bottleneck"
+    defaults: dict[str, Any] = {"fusion": "bottleneck", "fusion_layer": 0, "bottlenecks": 4}
+    return _fused("vit-pretrained", "convlstm", name, what, expected, **{**defaults, **options})
+
 
 _ROWS = (
-    Experiment(
+    _alone("vit", "A ViT of 4 blocks of 192 on the chip alone, from scratch."),
+    _alone(
+        "vit-pretrained", "The same ViT, pretrained by masked autoencoding on the city's own imagery (He et al. 2022)."
+    ),
+    _alone("bilstm", "Two bidirectional LSTM layers on the cell's own series alone."),
+    _alone("convlstm", "Two ConvLSTM layers on the series of the cell and its neighbours alone."),
+    _alone("bilstm-transformer", "Transformer blocks on the BiLSTM's hourly outputs, alone."),
+    _alone(
+        "convlstm-transformer",
+        "Transformer blocks on the ConvLSTM's hourly states, alone: the partner of fusion by level.",
+    ),
+    _alone("transformer", "Transformer blocks on the cell's hourly counts alone."),
+    _alone(
+        "trans-blstm-1",
+        "TRANS-BLSTM 1 (Huang et al. 2020): a BLSTM instead of each feed-forward layer, hourly counts alone.",
+    ),
+    _alone(
+        "trans-blstm-2",
+        "TRANS-BLSTM 2 (Huang et al. 2020): a BLSTM beside each feed-forward layer, hourly counts alone.",
+    ),
+    _fused(
         "vit",
-        "A ViT of 4 blocks of 192 on the chip alone, from scratch.",
-        "50.3 % [47.7, 52.8]",
-        NetworkConfig(vision=_VIT),
-        TrainingConfig(),
-    ),
-    Experiment(
         "bilstm",
-        "Two bidirectional LSTM layers on the cell's own series alone.",
-        "56.9 % [54.4, 59.4]",
-        NetworkConfig(signal=_BILSTM),
-        TrainingConfig(),
+        "late",
+        "The user's own: ViT from scratch and BiLSTM, concatenated (reported by the user, own data set: 53.3 %).",
+        fusion="late",
     ),
-    Experiment(
+    _fused(
+        "vit-pretrained",
+        "bilstm",
+        "late",
+        "The user's own: pretrained ViT and BiLSTM, concatenated (reported by the user, own data set: 63.6 %).",
+        fusion="late",
+    ),
+    _fused(
+        "vit",
         "convlstm",
-        "Two ConvLSTM layers on the series of the cell and its neighbours alone.",
-        "57.0 % [54.6, 59.4]",
-        NetworkConfig(signal=_CONVLSTM),
-        TrainingConfig(),
-    ),
-    Experiment(
-        "vit+bilstm-late",
-        "The user's own: ViT and BiLSTM, concatenated before the head (reported by the user, own data set: 53.3 %).",
-        "65.4 % [62.8, 67.9]",
-        NetworkConfig(vision=_VIT, signal=_BILSTM, fusion="late"),
-        TrainingConfig(),
-        partners=("vit", "bilstm"),
-    ),
-    Experiment(
-        "vit+convlstm-late",
+        "late",
         "The user's plan without pretraining: ViT and ConvLSTM, concatenated before the head.",
-        "66.5 % [64.3, 68.7]",
-        NetworkConfig(vision=_VIT, signal=_CONVLSTM, fusion="late"),
-        TrainingConfig(),
-        partners=("vit", "convlstm"),
+        fusion="late",
     ),
-    Experiment(
-        "vit+convlstm-bottleneck",
-        "ViT and, on ConvLSTM's hourly tokens, two transformer blocks that meet the ViT's upper two through four "
+    _fused(
+        "vit-pretrained",
+        "convlstm",
+        "late",
+        "The user's plan: pretrained ViT and ConvLSTM, concatenated before the head.",
+        fusion="late",
+    ),
+    _fused(
+        "vit-pretrained",
+        "convlstm",
+        "late-mean",
+        "Pretrained ViT and ConvLSTM, mean of the logits of a head each.",
+        fusion="late-mean",
+    ),
+    _fused(
+        "vit-pretrained",
+        "convlstm",
+        "late-gated",
+        "Pretrained ViT and ConvLSTM, a gate a feature (Arevalo et al. 2017).",
+        fusion="late-gated",
+    ),
+    _fused(
+        "vit",
+        "convlstm",
+        "bottleneck",
+        "ViT from scratch and transformer blocks on ConvLSTM's hourly tokens, meeting from level 0 on through four "
         "bottleneck tokens (MBT, Nagrani et al. 2021).",
-        "71.7 % [69.2, 74.3]",
-        NetworkConfig(vision=_VIT, signal=_TOKENS, fusion="bottleneck", fusion_layer=0, bottlenecks=4),
-        TrainingConfig(),
-        partners=("vit", "convlstm"),
+        fusion="bottleneck",
+        fusion_layer=0,
+        bottlenecks=4,
+    ),
+    _fused(
+        "vit-pretrained",
+        "convlstm",
+        "joint",
+        "One stack of attention over the tokens of both streams, from level 0 on.",
+        fusion="joint",
+        fusion_layer=0,
+    ),
+    _fused(
+        "vit-pretrained",
+        "convlstm",
+        "cross",
+        "Cross-attention with own weights, from level 0 on.",
+        fusion="cross",
+        fusion_layer=0,
+    ),
+    _bottleneck(
+        "",
+        "Pretrained ViT and ConvLSTM, meeting from level 0 on through four bottleneck tokens (MBT, Nagrani 2021).",
+    ),
+    _bottleneck("mid", "Bottleneck fusion from level 2 of 4 on.", fusion_layer=2),
+    _bottleneck(
+        "late", "Lf = L: no level fused, the mean of the logits with shared norm and head.", fusion_layer=_LEVELS
+    ),
+    _bottleneck("b1", "One bottleneck token.", bottlenecks=1),
+    _bottleneck("b16", "Sixteen bottleneck tokens.", bottlenecks=16),
+    _bottleneck("shared", "One set of blocks for both modalities.", shared_blocks=True),
+    _bottleneck(
+        "share", "Coupled levels: one set of attention tensors for both streams.", coupling=CouplingConfig("share")
+    ),
+    _bottleneck("distance", "Coupled levels: attention tensors drawn together.", coupling=CouplingConfig("distance")),
+    _bottleneck(
+        "contrastive",
+        "Coupled levels: InfoNCE between the pooled representations.",
+        coupling=CouplingConfig("contrastive"),
+    ),
+    _bottleneck(
+        "orthogonal",
+        "Coupled levels: pooled representations pushed to differ, so that they complement each other.",
+        coupling=CouplingConfig("orthogonal"),
+    ),
+    _bottleneck(
+        "merged", "Half of each stream's tokens merged away before fusion (ToMe, Bolya et al. 2023).", merge=0.5
+    ),
+    _bottleneck("merged-75", "Three quarters of each stream's tokens merged away before fusion.", merge=0.75),
+    _bottleneck(
+        "dropout",
+        "Modality dropout: in training a third of the samples lack a modality, and a learned token stands for it.",
+        absent_tokens=True,
+        training=TrainingConfig(modality_dropout=1 / 3),
+    ),
+    _fused(
+        "vit-pretrained",
+        "trans-blstm-2",
+        "bottleneck",
+        "Pretrained ViT and TRANS-BLSTM 2 through four bottlenecks.",
+        fusion="bottleneck",
+        fusion_layer=0,
+    ),
+    _fused(
+        "vit-pretrained",
+        "trans-blstm-2",
+        "bottleneck-distance",
+        "Coupled levels of transformer and LSTM: leading input subspaces drawn together (the user's idea).",
+        fusion="bottleneck",
+        fusion_layer=0,
+        coupling=CouplingConfig("distance"),
+    ),
+    _fused(
+        "vit-pretrained",
+        "trans-blstm-2",
+        "bottleneck-apart",
+        "Coupled levels of transformer and LSTM: leading input subspaces pushed apart (the user's idea).",
+        fusion="bottleneck",
+        fusion_layer=0,
+        coupling=CouplingConfig("distance", apart=True),
     ),
 )
 
@@ -178,7 +229,8 @@ def experiment_named(name: str) -> Experiment:
     Raises:
         ConfigError: there is none; the message lists those there are.
     """
-    try:
+    if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    except KeyError:
-        raise ConfigError(f"unknown experiment {name!r}: there are {', '.join(EXPERIMENTS)}") from None
+    close = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+    guess = f" (did you mean {close[0]}?)" if close else ""
+    raise ConfigError(f"unknown experiment {name!r}{guess}: there are {', '.join(EXPERIMENTS)}")

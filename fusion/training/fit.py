@@ -20,7 +20,7 @@ from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers
 from fusion.samples.split import Fold
 from fusion.training.data import Batches
-from fusion.training.experiments import TrainingConfig
+from fusion.training.experiment import TrainingConfig
 from fusion.training.keeper import BEST_FILE, RESUME_FILE, Keeper, Progress, load_weights
 
 # isort: split

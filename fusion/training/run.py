@@ -31,7 +31,8 @@ from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers, fit_scalers
 from fusion.samples.split import Fold, spatial_folds
 from fusion.training.device import pick_device, pick_precision
-from fusion.training.experiments import Experiment, experiment_named
+from fusion.training.experiment import Experiment
+from fusion.training.experiments import experiment_named
 from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
 from fusion.training.runs import run_lock

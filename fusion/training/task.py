@@ -19,7 +19,7 @@ from fusion.metrics.scores import evaluate
 from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
 from fusion.training import augment
 from fusion.training.data import Batch
-from fusion.training.experiments import TrainingConfig
+from fusion.training.experiment import TrainingConfig
 
 # isort: split
 from lightning.pytorch import LightningModule

@@ -9,7 +9,8 @@ import pytest
 from fusion.classes import IDS
 from fusion.geo import grid
 from fusion.samples.sampleset import SampleMeta, SampleSet, write_sampleset
-from fusion.training.experiments import EXPERIMENTS, Experiment
+from fusion.training.experiment import Experiment
+from fusion.training.experiments import EXPERIMENTS
 
 CENTRE = (113.65, 34.76)
 CHIP_PX = 32

@@ -6,13 +6,82 @@ import pytest
 
 from fusion.errors import ConfigError
 from fusion.models.config import NetworkConfig
-from fusion.training.experiments import EXPERIMENTS, TrainingConfig, experiment_named
+from fusion.training.experiment import TrainingConfig
+from fusion.training.experiments import EXPERIMENTS, experiment_named
+from fusion.training.suites import AXES, CONTRASTS, SUITES, suite_rows
 
 
-def test_the_six_rows_of_first_light_are_there() -> None:
-    assert list(EXPERIMENTS) == [
-        "vit", "bilstm", "convlstm", "vit+bilstm-late", "vit+convlstm-late", "vit+convlstm-bottleneck",
-    ]  # fmt: skip
+def test_the_names_that_the_design_promises_are_there() -> None:
+    assert {
+        "vit", "vit-pretrained", "bilstm", "convlstm", "convlstm-transformer", "transformer", "trans-blstm-1",
+        "trans-blstm-2", "vit+bilstm-late", "vit-pretrained+bilstm-late", "vit+convlstm-late",
+        "vit+convlstm-bottleneck",
+        *(
+            f"vit-pretrained+convlstm-{name}"
+            for name in (
+                "late", "joint", "cross", "bottleneck", "bottleneck-mid", "bottleneck-late", "bottleneck-share",
+                "bottleneck-distance", "bottleneck-contrastive", "bottleneck-orthogonal",
+            )
+        ),
+    } <= set(EXPERIMENTS)  # fmt: skip
+
+
+def test_core_and_contrasts_are_small_and_declared_of_rows_that_exist() -> None:
+    assert len(SUITES["core"]) == len(set(SUITES["core"])) <= 12
+    assert set(SUITES["core"]) <= set(SUITES["all"]) == set(EXPERIMENTS)
+    assert 1 <= len(CONTRASTS) <= 12
+    assert {name for one in CONTRASTS for name in (one.a, one.b)} <= set(SUITES["core"])
+    assert {name for rows in AXES.values() for name in rows} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("axis", ["fusion-layer", "bottlenecks", "merging", "modality-dropout"])
+def test_rows_of_an_axis_differ_in_that_thing_alone(axis: str) -> None:
+    option = {"fusion-layer": "fusion_layer", "bottlenecks": "bottlenecks", "merging": "merge"}.get(axis)
+    first, *others = (EXPERIMENTS[name] for name in AXES[axis])
+    for row in others:
+        same = (
+            dataclasses.replace(row.network, **{option: getattr(first.network, option)})
+            if option
+            else dataclasses.replace(row.network, absent_tokens=False)
+        )
+        assert row != first
+        assert same == first.network
+        assert option is None or row.training == first.training
+
+
+def test_suites_and_rows_mix_without_doubles() -> None:
+    assert suite_rows(["bilstm", "core", "convlstm"]) == ("bilstm", *SUITES["core"])
+    with pytest.raises(ConfigError, match=r"unknown experiment or suite 'cor' \(did you mean core"):
+        suite_rows(["cor"])
+
+
+def test_options_change_a_row_and_its_name() -> None:
+    row = EXPERIMENTS["vit-pretrained+convlstm-bottleneck-distance"]
+
+    changed = row.with_options({"network.coupling.strength": "0.5", "training.epochs": "3"})
+
+    assert changed.network.coupling is not None
+    assert (changed.network.coupling.strength, changed.training.epochs) == (0.5, 3)
+    assert changed.name.startswith(f"{row.name}-x")
+    assert changed.name != row.with_options({"training.epochs": "3"}).name
+    assert row.with_options({}) is row
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"network.fusion_lair": "1"}, "no option 'network.fusion_lair': there are absent_tokens"),
+        ({"epochs": "1"}, "no option 'epochs'"),
+        ({"network.signal.peephole": "true"}, "peephole"),
+        ({"network.fusion_layer": "-1"}, "fusion_layer is -1"),
+        ({"training.lr": "fast"}, "training.lr|wrong kind"),
+        ({"network.vision": "3"}, "VisionConfig is 3"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named) as caught:
+        EXPERIMENTS["vit-pretrained+convlstm-bottleneck"].with_options(options)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
@@ -33,10 +102,9 @@ def test_partners_train_the_fusions_own_streams(name: str) -> None:
     assert row.partners is not None
     image, signal = (EXPERIMENTS[partner] for partner in row.partners)
 
-    assert image.network.vision == row.network.vision
-    assert image.network.signal is None
-    assert type(signal.network.signal) is type(row.network.signal)
-    assert (image.training, signal.layout, signal.k) == (row.training, row.layout, row.k)
+    assert image.network == NetworkConfig(vision=row.network.vision)
+    assert signal.network == NetworkConfig(signal=row.network.signal)
+    assert (image.layout, image.k, signal.layout, signal.k) == (row.layout, row.k) * 2
 
 
 def test_rows_cannot_be_changed() -> None:
@@ -45,7 +113,7 @@ def test_rows_cannot_be_changed() -> None:
 
 
 def test_unknown_row_and_option_name_what_there_is() -> None:
-    with pytest.raises(ConfigError, match="unknown experiment 'vitt': there are vit, bilstm"):
+    with pytest.raises(ConfigError, match=r"unknown experiment 'vitt' \(did you mean vit\?\): there are vit, vit-"):
         experiment_named("vitt")
     with pytest.raises(ConfigError, match="no training option epoch: there are epochs"):
         TrainingConfig.from_dict({"epoch": 3})

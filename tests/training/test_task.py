@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fusion.training import augment
-from fusion.training.experiments import TrainingConfig
+from fusion.training.experiment import TrainingConfig
 from fusion.training.infer import correct_logits, probabilities
 from fusion.training.task import Task, class_log_weights
 
