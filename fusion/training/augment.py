@@ -50,11 +50,22 @@ def turn_neighbourhoods(batch: Batch, grid: str) -> Batch:
 
 def disturb_series(cube: Tensor, noise: float, shift: float) -> Tensor:
     """Return a cube (B,T,3C,K,K) with noise on each valid value and one common shift a sample, in scaled log units."""
+    values = cube[:, :, : cube.shape[2] // 3]
+    common = shift * torch.randn((len(cube), 1, 1, 1, 1), device=cube.device)
+    return add_to_valid(cube, common + noise * torch.randn_like(values))
+
+
+def add_to_valid(cube: Tensor, amount: Tensor) -> Tensor:
+    """Return a cube (B,T,3C,K,K) with an amount (B,T,C,K,K) added to each value that is neither suppressed nor missing.
+
+    Args:
+        cube: values, suppressed flags, missing flags.
+        amount: in scaled log units: deviations of log(1 + count) over the training fold.
+    """
     channels = cube.shape[2] // 3
     values, flags = cube[:, :, :channels], cube[:, :, channels:]
     valid = (flags[:, :, :channels] + flags[:, :, channels:]) == 0
-    common = shift * torch.randn((len(cube), 1, 1, 1, 1), device=cube.device)
-    return torch.cat([(values + valid * (common + noise * torch.randn_like(values))), flags], dim=2)
+    return torch.cat([values + valid * amount, flags], dim=2)
 
 
 def drop_modality(batch: Batch, probability: float) -> Batch:
