@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from fusion.cli import cities, runs
+from fusion.cli import cities, robustness, runs
 from fusion.cli.ingest import ingest
 from fusion.errors import FusionError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (
     cities.demo, cities.quality, runs.train, runs.ablate, runs.reference, runs.compare, runs.predict,
+    robustness.robustness,
     cities.cities, runs.runs,
 ):  # fmt: skip
     app.command()(command)

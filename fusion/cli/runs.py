@@ -103,7 +103,7 @@ def runs(
 
     opened = open_city(city)
     if delete is not None:
-        delete_run(_run_folder(opened, delete))
+        delete_run(run_folder(opened, delete))
         typer.echo(f"{delete}: deleted")
         return
     table = list_runs(opened)
@@ -145,7 +145,7 @@ def predict(
     from fusion.store import cells as cells_of
 
     opened = open_city(city)
-    folder = _run_folder(opened, run)
+    folder = run_folder(opened, run)
     wanted = cells_of(opened) if cells == "all" else from_hex(read_lines(Path(cells)))
     table = predict_cells(opened, folder, wanted, device=device, progress=progress_line("predict"))
     write_release(table, out)
@@ -165,7 +165,8 @@ def _samples(city: str, rows: "Sequence[Experiment]") -> "tuple[City, SampleSet]
     return opened, build_samples(opened, layout=layout, k=k, progress=progress_line("samples"))
 
 
-def _run_folder(city: "City", run_id: str) -> Path:
+def run_folder(city: "City", run_id: str) -> Path:
+    """Return the folder of a run of a city, its own or shipped; RunError where there is none of that id."""
     for folder in city.run_folders():
         if folder.name == run_id:
             return folder

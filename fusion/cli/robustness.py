@@ -1,0 +1,61 @@
+"""The command `robustness`: how a trained run bears damage at test time."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fusion.cli.console import AsJson, CityName, Device, progress_line, show_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+FILE = "robustness.csv"
+
+
+def robustness(
+    city: CityName,
+    run: Annotated[str, typer.Option(help="The id of a run with weights: see `runs`.")],
+    limit: Annotated[int | None, typer.Option(help="Measure on so many test cells only.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is damaged.")] = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a run's accuracy with a modality absent, hours missing, imagery clouded or shifted, signaling noisier.
+
+    On the run's own test cells; the table is also written into an own run's folder, as robustness.csv.
+
+    Example: python -m fusion robustness --city zhengzhou-demo --run RUN_ID --limit 500
+    """
+    from fusion.analysis.robustness import measure_robustness
+    from fusion.city import open_city
+    from fusion.cli.runs import run_folder
+    from fusion.errors import RunError
+    from fusion.serving.predictor import load_predictor, samples_for
+    from fusion.training.runs import load_run
+
+    opened = open_city(city)
+    record = load_run(run_folder(opened, run))
+    predictor = load_predictor(record.folder, device)
+    samples = samples_for(opened, record.folder, progress_line("samples"))
+    if record.run.get("samples_fingerprint") != samples.meta.fingerprint:
+        raise RunError(f"{run}: {city}'s data changed since, so its test cells are not what they were: train it again")
+    table = measure_robustness(
+        predictor, samples, samples.rows_of(record.predictions()["id"].to_numpy(dtype=str)),
+        limit=limit, seed=seed, not_evaluable=record.run.get("not_evaluable", ()), progress=progress_line("robustness"),
+    )  # fmt: skip
+    if not record.shipped:
+        write_table(table, record.folder / FILE)
+    show_table(json.loads(table.to_json(orient="records", double_precision=6)), as_json, empty="nothing was measured")
+
+
+def write_table(table: "pd.DataFrame", path: "Path") -> None:
+    """Write a CSV file that is whole or, as before, absent."""
+    partial = path.with_name(f".{path.name}.new")
+    try:
+        table.to_csv(partial, index=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
