@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import fusion.models.torchvision_guard  # noqa: F401  before timm
 
 # isort: split
+from timm.layers import Attention
 from timm.models.vision_transformer import Block
 
 Batch = Mapping[str, Tensor]
@@ -50,10 +51,61 @@ class AttentionBlock(nn.Module):
         """
         own = x.shape[1]
         y = x if context is None else torch.cat([x, context], dim=1)
-        if mask is not None and mask.shape[1] < y.shape[1]:
-            mask = nn.functional.pad(mask, (0, y.shape[1] - mask.shape[1]), value=True)
+        mask = pad_mask(mask, y.shape[1])
         y = self.block(y, attn_mask=None if mask is None else mask[:, None, None, :])
         return y[:, :own], None if context is None else y[:, own:]
+
+    def cross(self, x: Tensor, other: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the own tokens (B,N,D) after the block, with queries of theirs and keys and values of [own ; other].
+
+        The very weights of `forward`, of which it keeps the own tokens' part; the others are only read.
+
+        Args:
+            x: (B,N,D) own tokens.
+            other: (B,M,D) tokens of the other modality.
+            mask: bool, True = may be attended to; (B,N), all other tokens being valid, or (B,N+M).
+        """
+        block = cast(Block, self.block)
+        both = torch.cat([x, other], dim=1)
+        read = block.norm1(both)
+        attended = attend(cast(Attention, block.attn), read[:, : x.shape[1]], read, pad_mask(mask, both.shape[1]))
+        x = x + block.drop_path1(block.ls1(attended))
+        return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+
+
+def pad_mask(mask: Tensor | None, count: int) -> Tensor | None:
+    """Return a mask (B,N) bool as (B,count): tokens behind the masked ones are valid; None stays None."""
+    if mask is None or mask.shape[1] == count:
+        return mask
+    return nn.functional.pad(mask, (0, count - mask.shape[1]), value=True)
+
+
+def attend(attention: Attention, queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return timm's multi-head attention (B,N,D) with queries of some tokens, keys and values of others.
+
+    Args:
+        attention: with its own weights and options; called with the same tokens twice it is `attention(tokens)`.
+        queries: (B,N,D).
+        keys: (B,M,D).
+        mask: (B,M) bool, True = may be attended to.
+    """
+    weight, bias, inner = attention.qkv.weight, attention.qkv.bias, attention.attn_dim
+    q = nn.functional.linear(queries, weight[:inner], None if bias is None else bias[:inner])
+    kv = nn.functional.linear(keys, weight[inner:], None if bias is None else bias[inner:])
+    # (B,M,2 x heads x part) -> (B,heads,M,part) each
+    q = q.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    k, v = kv.unflatten(-1, (2, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    y = nn.functional.scaled_dot_product_attention(
+        attention.q_norm(q),
+        attention.k_norm(k),
+        v,
+        attn_mask=None if mask is None else mask[:, None, None, :],
+        dropout_p=attention.attn_drop.p if attention.training else 0.0,
+    )
+    y = attention.norm(y.transpose(1, 2).flatten(2))
+    if attention.gate is not None:
+        y = y * attention.gate(queries).sigmoid()
+    return cast(Tensor, attention.proj_drop(attention.proj(y)))
 
 
 @dataclass
@@ -144,15 +196,24 @@ def attention_blocks(
     depth: int, width: int, heads: int, mlp_ratio: float, dropout: float, drop_path: float
 ) -> nn.ModuleList:
     """Return own transformer blocks, initialised as timm's ViT: truncated normal of deviation 0.02, biases 0."""
-    rates = [drop_path * level / max(depth - 1, 1) for level in range(depth)]
     blocks = nn.ModuleList(
         AttentionBlock(
             Block(width, heads, mlp_ratio, qkv_bias=True, proj_drop=dropout, drop_path=rate, norm_layer=Norm)
         )
-        for rate in rates
+        for rate in drop_path_rates(depth, drop_path)
     )
-    for module in blocks.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
+    init_linears(blocks)
     return blocks
+
+
+def drop_path_rates(depth: int, last: float) -> list[float]:
+    """Return the stochastic depth of each block, growing linearly from 0 in the first to that of the last."""
+    return [last * level / max(depth - 1, 1) for level in range(depth)]
+
+
+def init_linears(module: nn.Module) -> None:
+    """Draw the weights of all linear layers as timm's ViT: truncated normal of deviation 0.02, biases 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.trunc_normal_(part.weight, std=0.02)
+            nn.init.zeros_(part.bias)

@@ -28,9 +28,10 @@ class InputSpec:
         chip_px: edge of the square image chip, pixels.
         steps: T, time steps of a cube.
         channels: channels of a cube, 3C: values, suppressed flags, missing flags.
-        kernel: K, edge of the square array that holds a neighbourhood, cells (odd).
-        grid: "hex" (six neighbours on H3's axial grid) or "square" (eight neighbours).
+        kernel: K, edge of the square array that holds a neighbourhood, cells (odd); on grid "square" its rows.
+        grid: "hex" (six neighbours on H3's axial grid) or "square" (eight neighbours; URFC's weekday x hour).
         classes: number of classes.
+        columns: columns of a cube on grid "square"; None: as many as rows.
     """
 
     chip_px: int = 96
@@ -39,13 +40,23 @@ class InputSpec:
     kernel: int = 5
     grid: str = "hex"
     classes: int = 9
+    columns: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("chip_px", "steps", "channels", "kernel", "classes"):
             _positive(self, name)
-        if self.kernel % 2 == 0:
-            raise ConfigError(f"InputSpec.kernel is {self.kernel}: a neighbourhood has a centre, so give an odd number")
         _one_of(self, "grid", GRIDS)
+        if self.grid == "hex" and self.kernel % 2 == 0:
+            raise ConfigError(f"InputSpec.kernel is {self.kernel}: a neighbourhood has a centre, so give an odd number")
+        if self.columns is not None:
+            _positive(self, "columns")
+            if self.grid == "hex" and self.columns != self.kernel:
+                raise ConfigError(f"InputSpec.columns is {self.columns}: a neighbourhood has as many as rows")
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Rows and columns of a cube: (K,K), or those of the square grid."""
+        return self.kernel, self.kernel if self.columns is None else self.columns
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -253,7 +264,7 @@ class NetworkConfig:
 
     Attributes:
         vision, signal: the streams; None: absent.
-        fusion: None for one stream. For two: "late" (concatenation, linear head), "late-mean" (mean of the logits of own
+        fusion: None for one stream. For two: "late" (concatenation, linear head), "late-mean" (mean of logits of own
             heads), "late-gated" (a gate a feature), "joint" (one stack over both streams' tokens), "cross"
             (cross-attention, own weights) or "bottleneck" (MBT). The last three meet level by level from Lf on.
         fusion_layer: Lf, levels that run alone before fusion begins, 0 to L, the smaller depth.
@@ -296,7 +307,7 @@ class NetworkConfig:
         if self.merge and self.fusion not in LEVELLED:
             raise ConfigError(f"merge comes before a fusion by level, not {self.fusion!r}: use {', '.join(LEVELLED)}")
         if self.shared_blocks and self.fusion not in ("cross", "bottleneck"):
-            raise ConfigError(f"fusion {self.fusion!r} has no blocks of each modality to share: use cross or bottleneck")
+            raise ConfigError(f"fusion {self.fusion!r} has no blocks of each modality to share: use cross, bottleneck")
         if self.shared_blocks and self.coupling is not None and self.coupling.kind in ("share", "distance"):
             raise ConfigError(f"coupling {self.coupling.kind!r} says nothing where whole blocks are shared")
 

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fusion.models.blocks import Batch, Norm, Stream, TokenHead, attention_blocks
+from fusion.models.blocks import Batch, Norm, Stream, TokenHead
 from fusion.models.config import ConvLSTMConfig, InputSpec
+from fusion.models.signal import signal_blocks
 
 # Which of a 3x3 array's cells are the centre and its six neighbours on H3's axial grid; the same as
 # fusion.geo.grid.HEX_MASK_3x3, which this side of the house cannot import (a test compares them).
@@ -25,18 +26,21 @@ CHUNK = 48  # steps whose input convolution is done at once: bounds memory at hu
 
 
 class Neighbourhood(nn.Module):
-    """The cells of a KxK array that take part, and convolution on them with same padding.
+    """The cells of an array that take part, and convolution on them with same padding.
 
     On the hexagonal grid these are the disk of radius K//2, and a kernel has seven taps: the cell and its neighbours. A
     convolution is then a gather of taps and one matrix product on 19 cells, which beats a masked `conv2d` on 25 cells
     and nine taps (benchmarks/convlstm.py); one zero place is kept behind the cells for taps beyond the edge. On the
-    square grid, with all cells and nine taps, it is `conv2d`.
+    square grid, with all cells of as many columns as it has and nine taps, it is `conv2d`.
+
+    A sample is read at the centre cell; a square grid has none, all of its places are the sample's own, and it is read
+    as their mean.
 
     Attributes:
-        cells: (n,) flat places of the cells in the KxK array, row by row.
+        cells: (n,) flat places of the cells in the array, row by row.
         taps: (n+1,7) places that each place reads; n is the zero place, which reads only itself. Hexagonal grid only.
         kernel: flat places of the taps in a 3x3 kernel.
-        centre: the centre cell's place.
+        centre: the centre cell's place; None on the square grid.
         places: P, cells and the zero place, if there is one.
     """
 
@@ -44,21 +48,25 @@ class Neighbourhood(nn.Module):
     taps: Tensor
     kernel: Tensor
 
-    def __init__(self, size: int, grid: str) -> None:
+    def __init__(self, rows: int, grid: str, columns: int | None = None) -> None:
         super().__init__()
-        self.size = size
+        self.shape = rows, rows if columns is None else columns
         self.hexagonal = grid == "hex"
-        radius = size // 2
-        offsets = range(-radius, radius + 1)
-        inside = [(i, j) for i in offsets for j in offsets if not self.hexagonal or abs(i - j) <= radius]
+        radius = rows // 2
+        inside = [
+            (i, j)
+            for i in range(self.shape[0])
+            for j in range(self.shape[1])
+            if not self.hexagonal or abs(i - j) <= radius
+        ]
         kernel = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if not self.hexagonal or HEX_KERNEL[i + 1, j + 1]]
         places = {cell: place for place, cell in enumerate(inside)}
         outside = len(inside)
         taps = [[places.get((i + di, j + dj), outside) for di, dj in kernel] for i, j in inside]
         taps.append([outside] * len(kernel))
-        self.centre = places[0, 0]
+        self.centre = places[radius, radius] if self.hexagonal else None
         self.places = len(inside) + self.hexagonal
-        cells = [(i + radius) * size + j + radius for i, j in inside]
+        cells = [i * self.shape[1] + j for i, j in inside]
         self.register_buffer("cells", torch.tensor(cells), persistent=False)
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
         self.register_buffer("kernel", torch.tensor([(i + 1) * 3 + j + 1 for i, j in kernel]), persistent=False)
@@ -66,6 +74,12 @@ class Neighbourhood(nn.Module):
     def take(self, x: Tensor) -> Tensor:
         """Return (...,P) of (...,K,K): the cells, and False or 0 at the zero place."""
         return nn.functional.pad(x.flatten(-2).index_select(-1, self.cells), (0, self.places - len(self.cells)))
+
+    def read(self, states: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a sample reads of states (T,B,P,H) and present (T,B,P,1): (B,T,H) and (B,T) bool."""
+        if self.centre is None:
+            return states.mean(dim=2).transpose(0, 1), present.any(dim=2)[..., 0].transpose(0, 1)
+        return states[:, :, self.centre].transpose(0, 1), present[:, :, self.centre, 0].transpose(0, 1)
 
     def prepare(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
         """Return a kernel (O,C,3,3) as `convolve` wants it, without the taps that are not in use."""
@@ -78,7 +92,7 @@ class Neighbourhood(nn.Module):
         if self.hexagonal:
             taken = x.index_select(1, self.taps.flatten()).view(*x.shape[:2], -1)
             return nn.functional.linear(taken, kernel, bias)
-        image = x.unflatten(1, (self.size, self.size)).permute(0, 3, 1, 2)  # channels last: nothing is copied
+        image = x.unflatten(1, self.shape).permute(0, 3, 1, 2)  # channels last: nothing is copied
         return nn.functional.conv2d(image, kernel, bias, padding=1).permute(0, 2, 3, 1).flatten(1, 2)
 
 
@@ -167,10 +181,10 @@ class ConvLSTMLayer(nn.Module):
 
 
 class ConvLSTMStream(Stream):
-    """ConvLSTM layers over the neighbourhood, read at the centre cell.
+    """ConvLSTM layers over the neighbourhood, read at the centre cell, or on the square grid as the mean of all places.
 
-    Without blocks the one token is the centre's last valid state, projected to D. With blocks the tokens are a class
-    token and the centre's state at each step, projected by the same layer.
+    Without blocks the one token is the last valid state read, projected to D. With blocks the tokens are a class token
+    and the state at each step, projected by the same layer.
     """
 
     modality = "signal"
@@ -178,8 +192,9 @@ class ConvLSTMStream(Stream):
     def __init__(self, config: ConvLSTMConfig, spec: InputSpec) -> None:
         super().__init__()
         self.width = config.width
-        self.neighbourhood = Neighbourhood(spec.kernel, spec.grid)
-        self.neighbour_dropout = config.neighbour_dropout
+        self.neighbourhood = Neighbourhood(spec.kernel, spec.grid, spec.columns)
+        # on the square grid no place is a neighbour: all are the sample's own, none is hidden
+        self.neighbour_dropout = config.neighbour_dropout if spec.grid == "hex" else 0.0
         inputs = [spec.channels] + [config.hidden] * (config.layers - 1)
         self.layers = nn.ModuleList(
             ConvLSTMLayer(channels, config.hidden, self.neighbourhood, config.peepholes, spec.steps)
@@ -188,9 +203,7 @@ class ConvLSTMStream(Stream):
         self.project = nn.Linear(config.hidden, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.head = TokenHead(spec.steps, config.width, config.dropout) if config.blocks else None
-        self.blocks = attention_blocks(
-            config.blocks, config.width, config.heads, config.mlp_ratio, config.dropout, config.drop_path
-        )
+        self.blocks = signal_blocks(config)
         self.norm = Norm(config.width)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -201,7 +214,7 @@ class ConvLSTMStream(Stream):
         return self.head(self.project(states), valid)
 
     def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the top layer's H at the centre cell, (B,T,H), and where that cell is present, (B,T) bool."""
+        """Return the top layer's H as it is read, (B,T,H), and where the sample is present, (B,T) bool."""
         near = self.neighbourhood
         x = near.take(batch["cube"]).permute(1, 0, 3, 2).contiguous()
         present = near.take(batch["present"]).transpose(0, 1)[..., None]
@@ -211,4 +224,4 @@ class ConvLSTMStream(Stream):
             x, present = x * seen, present & seen
         for layer in self.layers:
             x = layer(x, present)
-        return x[:, :, near.centre].transpose(0, 1), present[:, :, near.centre, 0].transpose(0, 1)
+        return near.read(x, present)

@@ -8,9 +8,17 @@ from torch import Tensor, nn
 from fusion.errors import InputError
 from fusion.models.bilstm import BiLSTMStream
 from fusion.models.blocks import Batch, Output, Stream
-from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, InputSpec, NetworkConfig, SignalConfig
+from fusion.models.config import (
+    BiLSTMConfig,
+    ConvLSTMConfig,
+    InputSpec,
+    NetworkConfig,
+    SignalConfig,
+    TransformerConfig,
+)
 from fusion.models.convlstm import ConvLSTMStream
 from fusion.models.fusion import FUSIONS
+from fusion.models.transformer import TransformerStream
 from fusion.models.vision import VisionStream
 
 
@@ -56,8 +64,8 @@ class Network(nn.Module):
         if "vision" in self.streams:
             wanted["image"] = (3, spec.chip_px, spec.chip_px)
         if "signal" in self.streams:
-            wanted["cube"] = (spec.steps, spec.channels, spec.kernel, spec.kernel)
-            wanted["present"] = (spec.steps, spec.kernel, spec.kernel)
+            wanted["cube"] = (spec.steps, spec.channels, *spec.places)
+            wanted["present"] = (spec.steps, *spec.places)
         for name, shape in wanted.items():
             if name not in batch:
                 raise InputError(f"the batch has no {name}: this network reads {', '.join(wanted)}")
@@ -97,4 +105,6 @@ def _signal_stream(config: SignalConfig, spec: InputSpec) -> Stream:
             return BiLSTMStream(config, spec)
         case ConvLSTMConfig():
             return ConvLSTMStream(config, spec)
+        case TransformerConfig():
+            return TransformerStream(config, spec)
     raise TypeError(f"no stream for {type(config).__name__}")

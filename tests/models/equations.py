@@ -42,15 +42,15 @@ def transformer_block(module: nn.Module, x: Array, heads: int, valid: NDArray[np
 
 
 def convolution(x: Array, kernel: Array, allowed: NDArray[np.bool_]) -> Array:
-    """Same padding, one output cell and one tap at a time: x (C,K,K), kernel (O,C,3,3) -> (O,K,K)."""
-    size = x.shape[-1]
-    y = np.zeros((kernel.shape[0], size, size))
-    for i in range(size):
-        for j in range(size):
+    """Same padding, one output cell and one tap at a time: x (C,R,K), kernel (O,C,3,3) -> (O,R,K)."""
+    rows, columns = x.shape[1:]
+    y = np.zeros((kernel.shape[0], rows, columns))
+    for i in range(rows):
+        for j in range(columns):
             for di in range(3):
                 for dj in range(3):
                     a, b = i + di - 1, j + dj - 1
-                    if allowed[di, dj] and 0 <= a < size and 0 <= b < size:
+                    if allowed[di, dj] and 0 <= a < rows and 0 <= b < columns:
                         y[:, i, j] += kernel[:, :, di, dj] @ x[:, a, b]
     return y
 
@@ -58,13 +58,13 @@ def convolution(x: Array, kernel: Array, allowed: NDArray[np.bool_]) -> Array:
 def convlstm(
     layer: nn.Module, x: Array, present: NDArray[np.bool_], allowed: NDArray[np.bool_], peephole: Array | None
 ) -> Array:
-    """Shi et al.'s equations for one sample: x (T,C,K,K), present (T,K,K), peephole (3,H,K,K) -> H (T,H,K,K)."""
+    """Shi et al.'s equations for one sample: x (T,C,R,K), present (T,R,K), peephole (3,H,R,K) -> H (T,H,R,K)."""
     w = weights(layer)
-    hidden, size = layer.hidden, x.shape[-1]
+    shape = (layer.hidden, *x.shape[2:])
     kernels_x, kernels_h, biases = (np.split(w[name], 4) for name in ("weight_x", "weight_h", "bias"))
-    ci, cf, co = np.zeros((3, hidden, size, size)) if peephole is None else peephole
-    h = np.zeros((hidden, size, size))
-    c = np.zeros((hidden, size, size))
+    ci, cf, co = np.zeros((3, *shape)) if peephole is None else peephole
+    h = np.zeros(shape)
+    c = np.zeros(shape)
     out = []
     for t in range(len(x)):
         i, f, g, o = (

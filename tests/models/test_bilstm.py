@@ -8,6 +8,7 @@ from torch import Tensor
 from fusion.models.bilstm import BiLSTMStream
 from fusion.models.config import BiLSTMConfig, InputSpec, NetworkConfig
 from fusion.models.network import build_network
+from fusion.models.recurrence import run_lstm
 from tests.models import equations
 
 MakeBatch = Callable[..., dict[str, Tensor]]
@@ -34,7 +35,7 @@ def test_states_and_readout_are_the_equations_on_the_valid_steps(spec: InputSpec
     valid[1] = False
     assert 0 < valid[2:].sum() < valid[2:].numel()
 
-    states, readout = (tensor.detach().numpy() for tensor in stream.states(series, valid))
+    states, readout = (tensor.detach().numpy() for tensor in run_lstm(stream.lstm, series, valid))
 
     for sample, steps in enumerate(valid.numpy()):
         expected = bilstm(stream, series[sample].numpy()[steps])

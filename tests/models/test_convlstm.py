@@ -114,23 +114,41 @@ def test_state_is_carried_over_missing_steps(spec: InputSpec, make_batch: MakeBa
 
 
 @pytest.mark.parametrize(("grid", "beyond"), [("hex", [(1, 3), (3, 1)]), ("square", [(0, 4), (4, 2)])])
-def test_one_step_sees_the_neighbours_only(grid: str, beyond: list[tuple[int, int]], make_batch: MakeBatch) -> None:
-    spec = InputSpec(chip_px=8, steps=1, channels=6, kernel=5, grid=grid)
-    stream = ConvLSTMStream(ConvLSTMConfig(hidden=5, layers=1), spec).double().eval()
-    batch = make_batch(spec, missing=0.0)
-    reference = stream.embed(batch)[0]
+def test_one_step_sees_the_neighbours_only(grid: str, beyond: list[tuple[int, int]]) -> None:
+    places = Neighbourhood(5, grid)
+    layer = ConvLSTMLayer(3, 5, places).double()
+    x, present = torch.randn(2, 1, 3, 5, 5, dtype=torch.float64), torch.ones(2, 1, 5, 5, dtype=torch.bool)
+    reference = run(layer, places, x, present)[..., 2, 2]
 
     influence = torch.zeros(5, 5)
     for i in range(5):
         for j in range(5):
-            changed = {**batch, "cube": batch["cube"].clone()}
-            changed["cube"][..., i, j] += 1.0
-            influence[i, j] = (stream.embed(changed)[0] - reference).abs().max()
+            changed = x.clone()
+            changed[..., i, j] += 1.0
+            influence[i, j] = (run(layer, places, changed, present)[..., 2, 2] - reference).abs().max()
 
     kernel = HEX_MASK_3x3 if grid == "hex" else SQUARE
     assert (influence[1:4, 1:4] > 0).numpy().tolist() == kernel.tolist()
     assert all(influence[place] == 0 for place in beyond)
     assert (influence > 0).sum() == kernel.sum()
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_square_grid_of_other_columns_is_read_as_its_mean(make_batch: MakeBatch, blocks: int) -> None:
+    spec = InputSpec(chip_px=8, steps=4, channels=3, kernel=2, grid="square", columns=3)
+    config = ConvLSTMConfig(hidden=4, layers=1, blocks=blocks, neighbour_dropout=0.9)
+    stream = ConvLSTMStream(config, spec).double().train()  # a region's own hours are no neighbours: none is hidden
+    x = torch.randn(2, 4, 3, 2, 3, dtype=torch.float64)
+    present = torch.rand(2, 4, 2, 3) < 0.6
+    present[0, 2] = False
+
+    states, valid = stream.states({"cube": x, "present": present})
+
+    for sample in range(2):
+        h = equations.convlstm(stream.layers[0], x[sample].numpy(), present[sample].numpy(), SQUARE, None)
+        np.testing.assert_allclose(states[sample].detach().numpy(), h.mean(axis=(2, 3)), atol=1e-12)
+    assert valid.tolist() == [[bool(step.any()) for step in sample] for sample in present]
+    assert not valid[0, 2]
 
 
 def test_a_cell_without_any_valid_step_reads_a_zero_state(spec: InputSpec, make_batch: MakeBatch) -> None:
