@@ -17,27 +17,33 @@ def layer_norm(x: Array, weight: Array, bias: Array) -> Array:
     return (x - mean) / np.sqrt(variance + 1e-6) * weight + bias
 
 
+def attention(w: dict[str, Array], x: Array, heads: int, keys: list[int]) -> Array:
+    """MHSA of one sample's tokens (N,D), a head and a query at a time; only the tokens `keys` are read."""
+    part = x.shape[1] // heads
+    q, k, v = np.split(x @ w["attn.qkv.weight"].T + w["attn.qkv.bias"], 3, axis=-1)
+    attended = np.zeros_like(x)
+    for head in range(heads):
+        own = slice(head * part, (head + 1) * part)
+        for n in range(len(x)):
+            scores = np.exp([q[n, own] @ k[m, own] / np.sqrt(part) for m in keys])
+            attended[n, own] = sum(s * v[m, own] for s, m in zip(scores / scores.sum(), keys, strict=True))
+    return attended @ w["attn.proj.weight"].T + w["attn.proj.bias"]
+
+
+def mlp(w: dict[str, Array], x: Array) -> Array:
+    inner = x @ w["mlp.fc1.weight"].T + w["mlp.fc1.bias"]
+    inner = inner * 0.5 * (1 + erf(inner / np.sqrt(2)))
+    return inner @ w["mlp.fc2.weight"].T + w["mlp.fc2.bias"]
+
+
 def transformer_block(module: nn.Module, x: Array, heads: int, valid: NDArray[np.bool_] | None = None) -> Array:
-    """x += MHSA(LN x); x += MLP(LN x), a sample, a head and a query at a time. `valid` (B,N): keys that may be read."""
+    """x += MHSA(LN x); x += MLP(LN x), a sample at a time. `valid` (B,N): tokens that may be read."""
     w = {name.removeprefix("block."): value for name, value in weights(module).items()}
     x = x.copy()
-    size, count, width = x.shape
-    part = width // heads
-    for b in range(size):
-        normed = layer_norm(x[b], w["norm1.weight"], w["norm1.bias"])
-        q, k, v = np.split(normed @ w["attn.qkv.weight"].T + w["attn.qkv.bias"], 3, axis=-1)
-        attended = np.zeros((count, width))
-        keys = [n for n in range(count) if valid is None or valid[b, n]]
-        for head in range(heads):
-            own = slice(head * part, (head + 1) * part)
-            for n in range(count):
-                scores = np.exp([q[n, own] @ k[m, own] / np.sqrt(part) for m in keys])
-                attended[n, own] = sum(s * v[m, own] for s, m in zip(scores / scores.sum(), keys, strict=True))
-        x[b] += attended @ w["attn.proj.weight"].T + w["attn.proj.bias"]
-        normed = layer_norm(x[b], w["norm2.weight"], w["norm2.bias"])
-        inner = normed @ w["mlp.fc1.weight"].T + w["mlp.fc1.bias"]
-        inner = inner * 0.5 * (1 + erf(inner / np.sqrt(2)))
-        x[b] += inner @ w["mlp.fc2.weight"].T + w["mlp.fc2.bias"]
+    for b in range(len(x)):
+        keys = [n for n in range(x.shape[1]) if valid is None or valid[b, n]]
+        x[b] += attention(w, layer_norm(x[b], w["norm1.weight"], w["norm1.bias"]), heads, keys)
+        x[b] += mlp(w, layer_norm(x[b], w["norm2.weight"], w["norm2.bias"]))
     return x
 
 
@@ -88,3 +94,16 @@ def lstm_direction(series: Array, w_ih: Array, w_hh: Array, bias: Array) -> Arra
         h = expit(o) * np.tanh(c)
         out.append(h)
     return np.array(out).reshape(len(series), hidden)
+
+
+def bilstm(lstm: nn.LSTM, series: Array) -> Array:
+    """[forward ; backward] at each step (T,2H) of the top layer over a series (T,C)."""
+    w = weights(lstm)
+    for layer in range(lstm.num_layers):
+        sides = []
+        for suffix, order in (("", 1), ("_reverse", -1)):
+            names = [f"{name}_l{layer}{suffix}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            w_ih, w_hh, b_ih, b_hh = (w[name] for name in names)
+            sides.append(lstm_direction(series[::order], w_ih, w_hh, b_ih + b_hh)[::order])
+        series = np.concatenate(sides, axis=1)
+    return series

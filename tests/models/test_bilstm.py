@@ -14,19 +14,6 @@ from tests.models import equations
 MakeBatch = Callable[..., dict[str, Tensor]]
 
 
-def bilstm(stream: BiLSTMStream, series: np.ndarray) -> np.ndarray:
-    """[forward ; backward] at each step (T,2H) of the top layer, from the equations."""
-    w = equations.weights(stream.lstm)
-    for layer in range(stream.lstm.num_layers):
-        sides = []
-        for suffix, order in (("", 1), ("_reverse", -1)):
-            names = [f"{name}_l{layer}{suffix}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-            w_ih, w_hh, b_ih, b_hh = (w[name] for name in names)
-            sides.append(equations.lstm_direction(series[::order], w_ih, w_hh, b_ih + b_hh)[::order])
-        series = np.concatenate(sides, axis=1)
-    return series
-
-
 def test_states_and_readout_are_the_equations_on_the_valid_steps(spec: InputSpec, make_batch: MakeBatch) -> None:
     stream = BiLSTMStream(BiLSTMConfig(hidden=5), spec).double().eval()
     batch = make_batch(spec, size=6, missing=0.4)
@@ -38,7 +25,7 @@ def test_states_and_readout_are_the_equations_on_the_valid_steps(spec: InputSpec
     states, readout = (tensor.detach().numpy() for tensor in run_lstm(stream.lstm, series, valid))
 
     for sample, steps in enumerate(valid.numpy()):
-        expected = bilstm(stream, series[sample].numpy()[steps])
+        expected = equations.bilstm(stream.lstm, series[sample].numpy()[steps])
         np.testing.assert_allclose(states[sample][steps], expected, atol=1e-13)
         np.testing.assert_array_equal(states[sample][~steps], 0.0)
         ends = np.concatenate([expected[-1, :5], expected[0, 5:]]) if steps.any() else np.zeros(10)
