@@ -17,6 +17,7 @@ from fusion.models.config import (
     TransformerConfig,
 )
 from fusion.models.convlstm import ConvLSTMStream
+from fusion.models.coupling import Coupling, own_pairs, paired_blocks
 from fusion.models.fusion import FUSIONS
 from fusion.models.transformer import TransformerStream
 from fusion.models.vision import VisionStream
@@ -29,6 +30,8 @@ class Network(nn.Module):
         config, spec: what it was built from.
         streams: "vision" and "signal", those that are there.
         fusion: called with streams and batch.
+        pairs: the image's and the signal's block of each level, lowest first; None where one block serves both.
+        coupling: what ties the levels of two streams; None without.
     """
 
     def __init__(self, config: NetworkConfig, spec: InputSpec, streams: dict[str, Stream]) -> None:
@@ -38,8 +41,11 @@ class Network(nn.Module):
         if config.absent_tokens:
             for stream in streams.values():
                 stream.absent = nn.Parameter(0.02 * torch.randn(1, 1, stream.width))
+        pairs = paired_blocks(streams)  # before the fusion, which may take blocks away from the signal
         self.fusion = FUSIONS[config.fusion](streams, config, spec)
         self.streams = nn.ModuleDict(streams)
+        self.pairs = own_pairs(pairs, streams)
+        self.coupling = Coupling(config.coupling, streams, self.pairs) if config.coupling is not None else None
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,classes).
@@ -57,6 +63,18 @@ class Network(nn.Module):
         """Return logits and the pooled representations by level; as `forward` in all else."""
         self._check(batch)
         return cast(Output, self.fusion(self.streams, batch))
+
+    def penalty(self, output: Output, batch: Batch | None = None) -> Tensor | None:
+        """Return the coupling's term of the training loss, strength x penalty; None where there is none.
+
+        Args:
+            output: what `outputs` returned.
+            batch: what it was given; needed where samples may lack a modality.
+        """
+        if self.coupling is None or self.config.coupling is None:
+            return None
+        penalty = self.coupling(output, batch)
+        return None if penalty is None else self.config.coupling.strength * penalty
 
     def _check(self, batch: Batch) -> None:
         spec = self.spec
@@ -83,7 +101,8 @@ def build_network(config: NetworkConfig, spec: InputSpec, initial_weights: bool 
         initial_weights: False leaves pretrained weights alone, for a checkpoint that brings all weights itself.
 
     Raises:
-        ConfigError: streams that do not exist or do not fit together, or a fusion layer out of range.
+        ConfigError: streams that do not exist, do not fit together or cannot be coupled so, or a fusion layer out of
+            range.
         InputError: pretrained weights that cannot be read, fetched or used.
     """
     streams: dict[str, Stream] = {}
