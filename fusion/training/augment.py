@@ -1,8 +1,8 @@
 """Random changes of a training batch that leave its class as it is.
 
-From above no direction is special, so chips and neighbourhoods are turned and mirrored; haze, light and season are
-nuisances, so brightness and contrast move; how many people a place draws is not its rhythm, so a whole series shifts
-in log space.
+From above no direction is special, so chips and hexagonal neighbourhoods are turned and mirrored; haze, light and
+season are nuisances, so brightness and contrast move; how many people a place draws is not its rhythm, so a whole
+series shifts in log space.
 """
 
 from functools import cache
@@ -35,11 +35,14 @@ def jitter_light(image: Tensor, strength: float) -> Tensor:
 
 
 def turn_neighbourhoods(batch: Batch, grid: str) -> Batch:
-    """Return the batch with each cube (B,T,3C,K,K) and `present` under one symmetry of its grid: 12 of the hexagon, 8
-    of the square.
+    """Return the batch with each cube (B,T,3C,K,K) and `present` under one of the hexagon's 12 symmetries.
+
+    A square grid (URFC: weekday x hour) stays as it is: turned, Monday's noon would be another day's night.
     """
+    if grid == "square":
+        return batch
     cube, present = batch["cube"], batch["present"]
-    table = _symmetries(cube.shape[-1], grid).to(cube.device)
+    table = _symmetries(cube.shape[-1]).to(cube.device)
     index = table[torch.randint(len(table), (len(cube),), device=cube.device)]
     return {
         **batch,
@@ -139,7 +142,7 @@ def _permuted(x: Tensor, index: Tensor) -> Tensor:
 
 
 @cache
-def _symmetries(size: int, grid: str) -> Tensor:
+def _symmetries(size: int) -> Tensor:
     """Return (S,K*K): for each symmetry, the flat place that each flat place then reads.
 
     On H3's axes the neighbours of (0,0) are, going round, (1,0), (1,1), (0,1), (-1,0), (-1,-1), (0,-1); so a turn by
@@ -147,16 +150,16 @@ def _symmetries(size: int, grid: str) -> Tensor:
     """
     radius = size // 2
     tables = []
-    for turns in range(6 if grid == "hex" else 4):
+    for turns in range(6):
         for mirrored in (False, True):
             table = []
             for place in range(size * size):
                 i, j = place // size - radius, place % size - radius
-                if grid == "hex" and abs(i - j) > radius:
+                if abs(i - j) > radius:
                     table.append(place)
                     continue
                 for _ in range(turns):
-                    i, j = (i - j, i) if grid == "hex" else (-j, i)
+                    i, j = i - j, i
                 i, j = (j, i) if mirrored else (i, j)
                 table.append((i + radius) * size + j + radius)
             tables.append(table)

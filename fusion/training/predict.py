@@ -66,7 +66,7 @@ class Predictor:
             "chip_px": (spec.chip_px, meta.chip_px),
             "steps": (spec.steps, meta.steps),
             "channels": (spec.channels, 3 * meta.channels),
-            "kernel": (spec.kernel, 2 * meta.k + 1),
+            "places": (spec.places, (2 * meta.k + 1,) * 2 if meta.grid == "hex" else samples.series.shape[3:5]),
             "grid": (spec.grid, meta.grid),
             "measures": (self.scalers.measures, meta.measures),
         }
