@@ -16,6 +16,7 @@ from fusion.samples.footprints import Reach, spacing_m
 from fusion.samples.partition import GroupMap, components, map_groups, partition_groups
 from fusion.samples.sampleset import SampleSet
 
+KINDS = ("spatial", "random")
 SMALLEST_SHARE = 0.30
 # A validation region is sized before the buffer to the test region takes its part of it.
 _VALIDATION_SHARES = (0.10, 0.12, 0.14, 0.16)
@@ -61,7 +62,7 @@ def spatial_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
         SampleError: more folds than groups, no map to divide, no room for validation, or a fold that keeps less than
             30 % of the labelled samples for training.
     """
-    _check(samples, folds)
+    _check(samples, folds, len(np.unique(samples.groups[samples.labelled])), "groups")
     if samples.meta.grid != "hex":
         raise SampleError(f"the samples of {samples.meta.city} have no map to divide: use random folds")
     groups, reach = map_groups(samples), Reach(samples)
@@ -94,18 +95,20 @@ def spatial_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
 
 
 def random_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
-    """Divide the labelled samples at random, class by class, with each group on one side only; there is no buffer.
+    """Divide the labelled samples at random, class by class; there is no buffer.
 
-    For regions without a map (URFC), where a group keeps repeated ids and identical files together. On a map these
-    folds flatter; `kind` says "random".
+    Of regions without a map (URFC) each group stays on one side only: a group keeps repeated ids and identical files
+    together. On a map every cell is dealt on its own, as a random hold-out does: a test cell then has its neighbours,
+    whose chips and cubes overlap its own, in training. Such folds show what that flatters; `kind` says "random".
 
     Raises:
         ConfigError: fewer than 2 folds.
         SampleError: more folds than groups, or a fold that keeps less than 30 % of the samples for training.
     """
-    _check(samples, folds)
     labelled = samples.labelled
-    names, of_row = np.unique(samples.groups[labelled], return_inverse=True)
+    groups = np.arange(len(samples)) if samples.meta.grid == "hex" else samples.groups
+    names, of_row = np.unique(groups[labelled], return_inverse=True)
+    _check(samples, folds, len(names), "cells" if samples.meta.grid == "hex" else "groups")
     classes = len(samples.meta.classes)
     counts = np.bincount(of_row * classes + samples.labels[labelled], minlength=len(names) * classes)
     counts = counts.reshape(len(names), classes)
@@ -127,19 +130,30 @@ def random_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
     return built
 
 
-def make_folds(samples: SampleSet, folds: int, seed: int = 0) -> list[Fold]:
-    """Return spatial folds where the set has a map (grid "hex"), random folds where it has none (grid "square")."""
-    return (spatial_folds if samples.meta.grid == "hex" else random_folds)(samples, folds, seed)
+def default_split(samples: SampleSet) -> str:
+    """Return the honest kind of folds: "spatial" for a set with a map (grid "hex"), "random" for one without."""
+    return "spatial" if samples.meta.grid == "hex" else "random"
 
 
-def _check(samples: SampleSet, folds: int) -> None:
+def make_folds(samples: SampleSet, folds: int, seed: int = 0, kind: str | None = None) -> list[Fold]:
+    """Return folds of a kind of `KINDS`, by default `default_split`'s.
+
+    Raises:
+        ConfigError: an unknown kind.
+    """
+    kind = kind or default_split(samples)
+    if kind not in KINDS:
+        raise ConfigError(f"split {kind!r} is unknown: use {' or '.join(KINDS)}")
+    return (spatial_folds if kind == "spatial" else random_folds)(samples, folds, seed)
+
+
+def _check(samples: SampleSet, folds: int, number: int, what: str) -> None:
     if folds < 2:
         raise ConfigError(f"{folds} folds: at least 2 are needed, 3 or 5 are usual")
-    number = len(np.unique(samples.groups[samples.labelled]))
     if folds > number:
         raise SampleError(
             f"{folds} folds, but the {len(samples.labelled)} labelled samples of {samples.meta.city} lie in {number} "
-            "groups: use fewer folds or label more cells"
+            f"{what}: use fewer folds or label more cells"
         )
 
 

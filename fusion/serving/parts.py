@@ -5,7 +5,7 @@ import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.samples.sampleset import SampleSet
-from fusion.samples.split import spatial_folds
+from fusion.samples.split import make_folds
 from fusion.training.runs import RunRecord
 
 PARTS = ("train", "validation", "test", "buffer", "unlabelled", "unknown")
@@ -29,7 +29,7 @@ def fold_parts(samples: SampleSet, record: RunRecord) -> pd.Series:
     if not same_data or record.run["fold_kind"] != "spatial":
         return unknown
     try:
-        fold = spatial_folds(samples, record.folds)[record.fold]
+        fold = make_folds(samples, record.folds, str(record.run["fold_kind"]))[record.fold]
     except FusionError:
         return unknown
     part = np.full(len(ids), "unlabelled", dtype=object)

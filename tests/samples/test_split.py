@@ -210,8 +210,39 @@ def test_regions_without_a_map_are_divided_at_random(regions: SampleSet) -> None
     assert {fold.kind for fold in make_folds(regions, 3)} == {"random"}
 
 
+def test_random_folds_of_a_map_deal_every_cell_on_its_own(round_city: SampleSet) -> None:
+    built = make_folds(round_city, 3, "random")
+
+    np.testing.assert_array_equal(np.sort(np.concatenate([fold.test for fold in built])), round_city.labelled)
+    there = np.bincount(round_city.labels[round_city.labelled], minlength=9)
+    for fold in built:
+        assert fold.kind == "random"
+        assert len(fold.train) + len(fold.validation) + len(fold.test) == len(round_city.labelled)  # no buffer
+        counts = np.bincount(round_city.labels[fold.test], minlength=9)
+        assert np.abs(counts - there / 3).max() <= 1  # class by class
+        # what flatters: nearly every test cell has its own parent's cells in training
+        assert np.isin(round_city.groups[fold.test], round_city.groups[fold.train]).mean() > 0.99
+
+
+def test_the_kind_is_the_maps_own_where_none_is_asked_for(geometry: Callable[..., SampleSet]) -> None:
+    samples = geometry(7.0, 7.0)
+
+    assert {fold.kind for fold in make_folds(samples, 3)} == {"spatial"}
+    for fold, same in zip(make_folds(samples, 3, "spatial"), spatial_folds(samples, 3), strict=True):
+        np.testing.assert_array_equal(fold.test, same.test)
+    with pytest.raises(ConfigError, match="'blocks': use spatial or random"):
+        make_folds(samples, 3, "blocks")
+
+
+def test_more_random_folds_than_cells_raise(tmp_path: Path) -> None:
+    samples = write_sampleset(tmp_path / "set", small_meta(), **small_arrays())
+    with pytest.raises(SampleError, match="lie in . cells"):
+        random_folds(samples, 50)
+
+
 def test_too_few_regions_for_a_validation_raise(tmp_path: Path) -> None:
-    samples = write_sampleset(tmp_path / "set", small_meta(), **{**small_arrays(), "groups": np.arange(6) % 2})
+    arrays = {**small_arrays(), "labels": np.array([-1, 2, -1, -1, -1, 2])}
+    samples = write_sampleset(tmp_path / "set", small_meta(), **arrays)
     with pytest.raises(SampleError, match="fold 0 of 2 has"):
         random_folds(samples, 2)
 
