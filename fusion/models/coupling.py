@@ -6,6 +6,7 @@ sample, `Output.levels`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ class Coupling(nn.Module):
                 near = likeness(_tensors(vision), _tensors(signal))
                 terms.append(near.square() if self.config.apart else 1 - near)
             else:
-                overlap = projector_overlap(attention_inputs(vision), weight, self.config.rank)
+                overlap = projector_overlap(_linears(vision)[0].weight, weight, self.config.rank)
                 terms.append(overlap if self.config.apart else 1 - overlap)
         return torch.stack(terms).mean()
 
@@ -176,11 +177,10 @@ def own_pairs(pairs: Sequence[Pair], streams: Mapping[str, Stream]) -> list[Pair
     return [pair if any(pair[1] is block for block in streams["signal"].blocks) else None for pair in pairs]
 
 
-def attention_inputs(block: nn.Module) -> Tensor:
-    """Return W_qkv (3D,D) of a block's attention, which acts on its tokens."""
-    weight = _attention(block).qkv.weight  # type: ignore[union-attr]
-    assert isinstance(weight, Tensor)
-    return weight
+def attention_inputs(block: nn.Module) -> Tensor | None:
+    """Return W_qkv (3D,D) of a block's attention, which acts on its tokens; None unless it has one such layer."""
+    found = _attentions(block)
+    return found[0].qkv.weight if len(found) == 1 else None  # type: ignore[union-attr, return-value]
 
 
 def lstm_inputs(block: nn.Module) -> Tensor | None:
@@ -192,8 +192,12 @@ def lstm_inputs(block: nn.Module) -> Tensor | None:
     return None
 
 
+def _attentions(block: nn.Module) -> list[nn.Module]:
+    return [module for module in block.modules() if hasattr(module, "qkv") and hasattr(module, "proj")]
+
+
 def _attention(block: nn.Module) -> nn.Module:
-    found = [m for m in block.modules() if hasattr(m, "qkv") and hasattr(m, "proj")]
+    found = _attentions(block)
     if len(found) != 1:
         raise ConfigError(
             f"coupling needs blocks with one attention layer each, found {len(found)} in {type(block).__name__}: "
@@ -202,9 +206,9 @@ def _attention(block: nn.Module) -> nn.Module:
     return found[0]
 
 
-def _linears(block: nn.Module) -> tuple[nn.Module, nn.Module]:
+def _linears(block: nn.Module) -> tuple[nn.Linear, nn.Linear]:
     attention = _attention(block)
-    return attention.qkv, attention.proj  # type: ignore[return-value]
+    return cast(nn.Linear, attention.qkv), cast(nn.Linear, attention.proj)
 
 
 def _tensors(block: nn.Module) -> list[Tensor]:
