@@ -136,10 +136,17 @@ def default_split(samples: SampleSet) -> str:
 
 
 def make_folds(samples: SampleSet, folds: int, seed: int = 0, kind: str | None = None) -> list[Fold]:
-    """Return folds of a kind of `KINDS`, by default `default_split`'s.
+    """Return the folds of a kind; the same set, number, seed and kind give the same ones.
+
+    Args:
+        samples: what to divide.
+        folds: number of folds, 2 or more.
+        seed: of the division, not of a training.
+        kind: one of `KINDS`; None: `default_split`'s.
 
     Raises:
-        ConfigError: an unknown kind.
+        ConfigError: an unknown kind, or fewer than 2 folds.
+        SampleError: no such division of these samples: see `spatial_folds` and `random_folds`.
     """
     kind = kind or default_split(samples)
     if kind not in KINDS:

@@ -25,11 +25,10 @@ def fold_parts(samples: SampleSet, record: RunRecord) -> pd.Series:
     """
     ids = pd.Index(np.asarray(samples.ids).astype(str), name="id")
     unknown = pd.Series("unknown", index=ids, dtype=object, name="part")
-    same_data = record.run.get("samples_fingerprint") == samples.meta.fingerprint
-    if not same_data or record.run["fold_kind"] != "spatial":
+    if record.run.get("samples_fingerprint") != samples.meta.fingerprint:
         return unknown
     try:
-        fold = make_folds(samples, record.folds, str(record.run["fold_kind"]))[record.fold]
+        fold = make_folds(samples, record.folds, kind=str(record.run["fold_kind"]))[record.fold]
     except FusionError:
         return unknown
     part = np.full(len(ids), "unlabelled", dtype=object)

@@ -211,7 +211,7 @@ def test_regions_without_a_map_are_divided_at_random(regions: SampleSet) -> None
 
 
 def test_random_folds_of_a_map_deal_every_cell_on_its_own(round_city: SampleSet) -> None:
-    built = make_folds(round_city, 3, "random")
+    built = make_folds(round_city, 3, kind="random")
 
     np.testing.assert_array_equal(np.sort(np.concatenate([fold.test for fold in built])), round_city.labelled)
     there = np.bincount(round_city.labels[round_city.labelled], minlength=9)
@@ -228,15 +228,15 @@ def test_the_kind_is_the_maps_own_where_none_is_asked_for(geometry: Callable[...
     samples = geometry(7.0, 7.0)
 
     assert {fold.kind for fold in make_folds(samples, 3)} == {"spatial"}
-    for fold, same in zip(make_folds(samples, 3, "spatial"), spatial_folds(samples, 3), strict=True):
+    for fold, same in zip(make_folds(samples, 3, kind="spatial"), spatial_folds(samples, 3), strict=True):
         np.testing.assert_array_equal(fold.test, same.test)
-    with pytest.raises(ConfigError, match="'blocks': use spatial or random"):
-        make_folds(samples, 3, "blocks")
+    with pytest.raises(ConfigError, match="'blocks' is unknown: use spatial or random"):
+        make_folds(samples, 3, kind="blocks")
 
 
 def test_more_random_folds_than_cells_raise(tmp_path: Path) -> None:
     samples = write_sampleset(tmp_path / "set", small_meta(), **small_arrays())
-    with pytest.raises(SampleError, match="lie in . cells"):
+    with pytest.raises(SampleError, match=r"lie in \d cells"):
         random_folds(samples, 50)
 
 
