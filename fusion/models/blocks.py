@@ -47,7 +47,8 @@ class AttentionBlock(nn.Module):
         Args:
             x: (B,N,D) own tokens.
             context: (B,M,D) tokens of others, or None.
-            mask: bool, True = may be attended to; (B,N) for the own tokens, all context tokens being valid, or (B,N+M).
+            mask: (B,N) for the own tokens, all context tokens being valid, or (B,N+M). Bool, True = may be attended to;
+                or float, added to the scores: the log of a merged token's size, -inf = may not be attended to.
         """
         own = x.shape[1]
         y = x if context is None else torch.cat([x, context], dim=1)
@@ -63,9 +64,11 @@ class AttentionBlock(nn.Module):
         Args:
             x: (B,N,D) own tokens.
             other: (B,M,D) tokens of the other modality.
-            mask: bool, True = may be attended to; (B,N), all other tokens being valid, or (B,N+M).
+            mask: as in `forward`.
         """
-        block = cast(Block, self.block)
+        if type(self.block) is not Block:  # another of timm's, whose order of norms and sums only it knows
+            return cast(Tensor, self(x, other, mask)[0])
+        block = self.block
         both = torch.cat([x, other], dim=1)
         read = block.norm1(both)
         attended = attend(cast(Attention, block.attn), read[:, : x.shape[1]], read, pad_mask(mask, both.shape[1]))
@@ -74,10 +77,11 @@ class AttentionBlock(nn.Module):
 
 
 def pad_mask(mask: Tensor | None, count: int) -> Tensor | None:
-    """Return a mask (B,N) bool as (B,count): tokens behind the masked ones are valid; None stays None."""
+    """Return a mask (B,N), bool or log sizes, as (B,count): tokens behind are valid, of size 1; None stays None."""
     if mask is None or mask.shape[1] == count:
         return mask
-    return nn.functional.pad(mask, (0, count - mask.shape[1]), value=True)
+    valid = 0.0 if mask.is_floating_point() else True
+    return nn.functional.pad(mask, (0, count - mask.shape[1]), value=valid)
 
 
 def attend(attention: Attention, queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -87,7 +91,7 @@ def attend(attention: Attention, queries: Tensor, keys: Tensor, mask: Tensor | N
         attention: with its own weights and options; called with the same tokens twice it is `attention(tokens)`.
         queries: (B,N,D).
         keys: (B,M,D).
-        mask: (B,M) bool, True = may be attended to.
+        mask: (B,M), bool, True = may be attended to, or float, added to the scores.
     """
     weight, bias, inner = attention.qkv.weight, attention.qkv.bias, attention.attn_dim
     q = nn.functional.linear(queries, weight[:inner], None if bias is None else bias[:inner])
@@ -123,10 +127,13 @@ class Output:
 
 
 def pool_tokens(x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the mean (B,D) over the valid ones of tokens (B,N,D); mask (B,N) bool or None."""
+    """Return the mean (B,D) over the valid ones of tokens (B,N,D).
+
+    mask (B,N): bool, None, or the log sizes of merged tokens, each of which then counts as often as its size says.
+    """
     if mask is None:
         return x.mean(dim=1)
-    weight = mask.to(x.dtype)[..., None]
+    weight = (mask.exp() if mask.is_floating_point() else mask).to(x.dtype)[..., None]
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
