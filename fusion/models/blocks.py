@@ -152,7 +152,11 @@ class Stream(nn.Module):
     width: int
     blocks: nn.ModuleList
     norm: nn.Module
-    absent: nn.Parameter | None = None
+    absent: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("absent", None)  # a class attribute of that name would forbid to set it later
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return the tokens (B,N,D) and which of them are valid, (B,N) bool, or None where all are."""
