@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import fusion.models.torchvision_guard  # noqa: F401  before timm
 from fusion.errors import ConfigError
 from fusion.models.blocks import AttentionBlock, Batch, Norm, Stream
-from fusion.models.config import InputSpec, VisionConfig
+from fusion.models.config import CITY_WEIGHTS, InputSpec, VisionConfig
 from fusion.models.weights import WeightsReport, download_weights, load_weights, similar_models
 
 # isort: split
@@ -37,16 +37,15 @@ class VisionStream(Stream):
             initial_weights: False leaves `config.weights` alone, for a checkpoint that brings all weights itself.
 
         Raises:
-            ConfigError: an unknown name, an architecture other than a ViT with one class token, or patches that do not
-                fill the chip.
+            ConfigError: an unknown name, an architecture other than a ViT with one class token, patches that do not
+                fill the chip, or weights "city", which are a fold's and not found here.
             InputError: weights that cannot be read, fetched or used.
         """
         super().__init__()
-        vit = _build(config, spec.chip_px)
+        vit = build_vit(config, spec.chip_px)
         self.weights: WeightsReport | None = None
         if initial_weights and config.weights is not None:
-            path = download_weights(str(config.name)) if config.weights == "timm" else Path(config.weights)
-            self.weights = load_weights(vit, path)
+            self.weights = load_weights(vit, _weights_file(config))
         self.width = vit.embed_dim
         self.blocks = nn.ModuleList(AttentionBlock(block) for block in vit.blocks)
         self.norm = vit.norm
@@ -58,7 +57,17 @@ class VisionStream(Stream):
         return self.stem.forward_features(batch["image"]), None
 
 
-def _build(config: VisionConfig, chip_px: int) -> VisionTransformer:
+def build_vit(config: VisionConfig, chip_px: int) -> VisionTransformer:
+    """Return the whole VisionTransformer of a configuration, without head, with weights drawn from torch's generator.
+
+    Args:
+        config: the architecture; where its weights come from is not looked at.
+        chip_px: edge of the chips, pixels.
+
+    Raises:
+        ConfigError: an unknown name, an architecture other than a ViT with one class token, or patches that do not
+            fill the chip.
+    """
     options: dict[str, Any] = {
         "img_size": chip_px,
         "num_classes": 0,
@@ -89,6 +98,17 @@ def _build(config: VisionConfig, chip_px: int) -> VisionTransformer:
         raise ConfigError(f"timm's {name!r} has other prefix tokens: {needed}")
     _check_patches(vit.patch_embed.patch_size[0], chip_px)
     return vit
+
+
+def _weights_file(config: VisionConfig) -> Path:
+    if config.weights == "timm":
+        return download_weights(str(config.name))
+    if config.weights == CITY_WEIGHTS:
+        raise ConfigError(
+            "vision weights 'city' belong to a city and a fold, which a network does not know: train it by "
+            "`python -m fusion train`, or give the file that `python -m fusion pretrain` writes"
+        )
+    return Path(str(config.weights))
 
 
 def _check_patches(patch: int, chip_px: int) -> None:

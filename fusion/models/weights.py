@@ -1,11 +1,13 @@
 """Initial weights of a vision stream: a local safetensors file, or timm's pretrained ones, fetched as one."""
 
 import difflib
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 import fusion.models.torchvision_guard  # noqa: F401  before timm
@@ -17,6 +19,8 @@ from huggingface_hub import hf_hub_download
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 log = logging.getLogger(__name__)
+
+ABOUT = "fusion"  # the metadata key under which pretraining says, in JSON, how the weights came about
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,23 @@ def load_weights(model: VisionTransformer, path: Path) -> WeightsReport:
     report = WeightsReport(str(path), len(own) - len(missing), missing, unexpected)
     log.info("%s: %d tensors loaded, missing %s, not used %s", path, report.loaded, list(missing), list(unexpected))
     return report
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """Return what pretraining wrote into a weights file about itself; None of files from elsewhere.
+
+    Raises:
+        InputError: the file is absent, torn or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(ABOUT)
+        about = None if text is None else json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            f"weights file {path} is torn or no safetensors file ({_line(error)}): save it again"
+        ) from error
+    return about if isinstance(about, dict) else None
 
 
 def download_weights(name: str) -> Path:

@@ -57,12 +57,16 @@ class Reach:
 
     def conflicts(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of the N samples share a pixel or a series row with any of `rows` (themselves included)."""
-        chosen = np.zeros(len(self._neighbours), dtype=bool)
-        chosen[rows] = True
         read = np.zeros(self._places + 1, dtype=bool)  # the last entry is the row that -1 points at: no place
         read[self._neighbours[rows].ravel()] = True
         read[-1] = False
-        hit = read[self._neighbours].any(axis=(1, 2)) | chosen
+        return read[self._neighbours].any(axis=(1, 2)) | self.overlaps(rows)
+
+    def overlaps(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of the N samples share a pixel of their chips with any of `rows` (themselves included)."""
+        chosen = np.zeros(len(self._neighbours), dtype=bool)
+        chosen[rows] = True
+        hit = chosen.copy()
         hit[self._left[chosen[self._right]]] = True
         hit[self._right[chosen[self._left]]] = True
         return hit
