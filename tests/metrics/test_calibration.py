@@ -75,3 +75,18 @@ def test_bad_reliability_input_raises() -> None:
 def test_confidence_on_an_edge_counts_below_it() -> None:
     table = reliability([[0.75, 0.25], [0.25, 0.75]], [0, 0], bins=4)
     np.testing.assert_array_equal(table["count"], [0, 0, 2, 0])
+
+
+@pytest.mark.parametrize("bins", [5, 15])
+def test_error_agrees_with_torchmetrics(bins: int) -> None:
+    import torch
+
+    from fusion.models import torchvision_guard  # noqa: F401  before torchmetrics
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    logits, labels = _draw(5_000)
+    prob = apply_temperature(logits * 2.5, 1.0)
+
+    expected = multiclass_calibration_error(torch.tensor(prob), torch.tensor(labels), 4, n_bins=bins, norm="l1")
+
+    assert ece(prob, labels, bins) == pytest.approx(float(expected), abs=1e-6)

@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2
+from scipy.stats import binomtest, chi2, permutation_test
 
 from fusion.errors import SampleError
-from fusion.metrics.significance import block_bootstrap, mcnemar, paired_difference
+from fusion.metrics.significance import (
+    block_bootstrap,
+    bootstrap_statistic,
+    holm,
+    mcnemar,
+    paired_difference,
+    sign_flip,
+    unpaired_difference,
+)
 
 
 def test_two_groups_have_three_possible_means() -> None:
@@ -88,3 +96,78 @@ def test_models_scored_on_other_cells_raise() -> None:
         mcnemar([True], [True, False])
     with pytest.raises(SampleError, match="same cells"):
         paired_difference([1.0], [1.0, 0.0], [0, 1])
+
+
+def test_flips_of_three_blocks_by_hand() -> None:
+    # Block sums 3, 1, 1: of the 8 sums only 3+1+1 and its negative are as far from zero as 5.
+    assert sign_flip([1, 1, 1, 1, 1], ["x", "x", "x", "y", "z"]) == pytest.approx(2 / 8)
+    # 3 - 1 + 1 = 3: so are those two, and both signs of 3 with one of the others: 6 of 8.
+    assert sign_flip([1, 1, 1, -1, 1], ["x", "x", "x", "y", "z"]) == pytest.approx(6 / 8)
+
+
+def test_all_flips_agree_with_scipys_permutation_test() -> None:
+    rng = np.random.default_rng(5)
+    gap, groups = rng.normal(0.3, 1, 60), np.repeat(np.arange(10), 6)
+    sums = np.bincount(groups, gap)
+
+    expected = permutation_test(
+        (sums,), lambda x: x.sum(), permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+
+    assert sign_flip(gap, groups) == pytest.approx(expected.pvalue)
+
+
+def test_drawn_flips_agree_with_all_flips() -> None:
+    rng = np.random.default_rng(6)
+    sums = rng.normal(0.4, 1, 16)  # beyond what is tried in full
+    signs = np.array(np.meshgrid(*[[1, -1]] * 16)).reshape(16, -1).T
+    exact = (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).mean()
+
+    assert sign_flip(sums, np.arange(16), flips=40_000) == pytest.approx(exact, abs=0.01)
+
+
+def test_flips_hold_their_level_with_few_blocks_where_cells_would_not() -> None:
+    # Two equally good models on 8 blocks of 40 cells that move together: 5 % may be called different.
+    rng = np.random.default_rng(7)
+    groups = np.repeat(np.arange(8), 40)
+    tried = [sign_flip(rng.normal(0, 1, 8)[groups] + rng.normal(0, 1, 320), groups) for _ in range(400)]
+
+    assert (np.array(tried) <= 0.05).mean() == pytest.approx(0.05, abs=0.025)
+
+
+def test_equal_models_are_not_told_apart_by_flips() -> None:
+    assert sign_flip(np.zeros(6), [0, 0, 1, 1, 2, 2]) == 1.0
+
+
+def test_a_clear_difference_on_many_blocks_has_the_least_p_value() -> None:
+    assert sign_flip(np.ones(90), np.repeat(np.arange(30), 3), flips=999) == pytest.approx(1 / 1000)
+
+
+def test_holm_by_hand() -> None:
+    # Ascending 0.01, 0.02, 0.04: times 3, 2, 1, and never below the one before.
+    assert holm([0.04, 0.01, np.nan, 0.02]).tolist() == pytest.approx([0.04, 0.03, np.nan, 0.04], nan_ok=True)
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert np.isnan(holm([np.nan])).all()
+
+
+def test_difference_of_independent_samples_is_the_normal_one() -> None:
+    rng = np.random.default_rng(8)
+    a, b = rng.random(1500) < 0.7, rng.random(1000) < 0.6
+
+    found = unpaired_difference(a, np.arange(1500), b, np.arange(1000), resamples=4000)
+
+    half = 1.96 * np.sqrt(a.mean() * (1 - a.mean()) / 1500 + b.mean() * (1 - b.mean()) / 1000)
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert (found.low, found.high) == pytest.approx((found.difference - half, found.difference + half), abs=0.004)
+
+
+def test_a_statistic_of_one_mean_is_the_plain_bootstrap() -> None:
+    rng = np.random.default_rng(9)
+    values, groups = rng.random((200, 2)), rng.integers(0, 12, 200)
+
+    assert bootstrap_statistic(values, groups, lambda means: means[:, 1]) == pytest.approx(
+        block_bootstrap(values[:, 1], groups)
+    )
+    # what columns have in common cancels within each draw
+    shifted = np.stack([values[:, 0], values[:, 0] + 0.25], axis=1)
+    assert bootstrap_statistic(shifted, groups, lambda means: means[:, 1] - means[:, 0]) == pytest.approx((0.25, 0.25))
