@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusion.models.config import BiLSTMConfig, ConvLSTMConfig, InputSpec, NetworkConfig, VisionConfig
+from fusion.models.config import (
+    BiLSTMConfig,
+    ConvLSTMConfig,
+    InputSpec,
+    NetworkConfig,
+    TransformerConfig,
+    VisionConfig,
+)
 
 Batch = dict[str, Tensor]
 
@@ -31,15 +38,22 @@ def vision() -> VisionConfig:
 @pytest.fixture
 def configs(vision: VisionConfig) -> dict[str, NetworkConfig]:
     """A small network of every kind."""
-    small = {"width": 16, "heads": 2, "mlp_ratio": 2.0, "hidden": 5}
+    blocks = {"width": 16, "heads": 2, "mlp_ratio": 2.0}
+    small = {**blocks, "hidden": 5}
     bilstm, convlstm = BiLSTMConfig(**small), ConvLSTMConfig(**small)
     tokens = ConvLSTMConfig(**small, blocks=2, peepholes=True)
+    one = TransformerConfig(**blocks, blocks=2, block="trans-blstm-1", blstm_width="full", norm="pre")
+    two = TransformerConfig(**blocks, blocks=2, block="trans-blstm-2", blstm_input="x")
     return {
         "vit": NetworkConfig(vision),
         "bilstm": NetworkConfig(signal=bilstm),
         "bilstm-transformer": NetworkConfig(signal=BiLSTMConfig(**small, blocks=2)),
         "convlstm": NetworkConfig(signal=convlstm),
         "convlstm-transformer": NetworkConfig(signal=tokens),
+        "convlstm-trans-blstm-2": NetworkConfig(signal=ConvLSTMConfig(**small, blocks=2, block="trans-blstm-2")),
+        "transformer": NetworkConfig(signal=TransformerConfig(**blocks, blocks=2)),
+        "trans-blstm-1": NetworkConfig(signal=one),
+        "trans-blstm-2": NetworkConfig(signal=two),
         "vit+bilstm-late": NetworkConfig(vision, bilstm, "late"),
         "vit+convlstm-bottleneck": NetworkConfig(vision, tokens, "bottleneck", fusion_layer=1, bottlenecks=3),
     }

@@ -11,12 +11,16 @@ from fusion.models import MODEL_VERSION
 from fusion.models.config import InputSpec, NetworkConfig
 from fusion.models.network import build_network
 
-VERSION = 1
+VERSION = 2
 LOGITS = {
     "bilstm": (-0.193469384686, 0.774733813050, 0.725186173790),
     "bilstm-transformer": (0.748479418774, 1.047325922446, -0.106087581578),
     "convlstm": (0.618845790218, -0.057599683379, -0.425064497303),
+    "convlstm-trans-blstm-2": (0.310520079840, 0.803426489828, 0.232846215148),
     "convlstm-transformer": (-0.582042222479, 0.025372671742, 0.809511098699),
+    "trans-blstm-1": (-0.197741587619, -0.657116827351, 0.148113088196),
+    "trans-blstm-2": (0.509824068437, 0.801492682318, 0.032757081890),
+    "transformer": (-0.577599679663, -0.608666971595, 0.547642292980),
     "vit": (0.875931884590, 1.040687256625, -0.236235410295),
     "vit+bilstm-late": (1.053010496034, -0.658812721618, 0.806320614243),
     "vit+convlstm-bottleneck": (0.697524484298, -0.481308533875, -0.558647849319),

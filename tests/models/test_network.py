@@ -11,7 +11,8 @@ from fusion.models.network import build_network, parameters_count
 MakeBatch = Callable[..., dict[str, Tensor]]
 
 D, MLP, CLASSES = 16, 32, 9
-BLOCK = 2 * 2 * D + (3 * D * D + 3 * D) + (D * D + D) + (D * MLP + MLP) + (MLP * D + D)
+ATTENTION, FEED_FORWARD = (3 * D * D + 3 * D) + (D * D + D), (D * MLP + MLP) + (MLP * D + D)
+BLOCK = 2 * 2 * D + ATTENTION + FEED_FORWARD
 HEAD, NORM = D * CLASSES + CLASSES, 2 * D
 
 
@@ -23,12 +24,20 @@ def test_parameters_are_those_of_the_formulas(configs: dict[str, NetworkConfig],
     conv = sum(4 * 5 * 9 * (c + 5) + 4 * 5 for c in (6, 5)) + (5 * D + D)
     tokens = D + 7 * D + 2 * BLOCK + NORM
     peepholes = 2 * 3 * 5 * 19
+    hours, learned = 6 * D + D, D + 7 * D + NORM  # the projection of an hour's channels; class token, positions, norm
+    full = 2 * 4 * (D * D + D * D + 2 * D) + 2 * D * D + D
+    half = 2 * 4 * (D // 2) * (D + D // 2 + 2)
+    second = 2 * 2 * D + ATTENTION + FEED_FORWARD + half
     assert counted == {
         "vit": vit + HEAD,
         "bilstm": lstm + NORM + HEAD,
         "bilstm-transformer": lstm + tokens + HEAD,
         "convlstm": conv + NORM + HEAD,
         "convlstm-transformer": conv + peepholes + tokens + HEAD,
+        "convlstm-trans-blstm-2": conv + learned + 2 * second + HEAD,
+        "transformer": hours + tokens + HEAD,
+        "trans-blstm-1": hours + learned + 2 * (2 * 2 * D + ATTENTION + full) + HEAD,
+        "trans-blstm-2": hours + learned + 2 * second + HEAD,
         "vit+bilstm-late": vit + lstm + NORM + 2 * D * CLASSES + CLASSES,
         "vit+convlstm-bottleneck": vit + conv + peepholes + tokens - NORM + 3 * D + HEAD,
     }
