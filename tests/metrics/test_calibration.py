@@ -82,6 +82,8 @@ def test_error_agrees_with_torchmetrics(bins: int) -> None:
     import torch
 
     from fusion.models import torchvision_guard  # noqa: F401  before torchmetrics
+
+    # isort: split
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     logits, labels = _draw(5_000)
