@@ -31,3 +31,7 @@ class ConfigError(FusionError):
 
 class RunError(FusionError):
     """A run or a checkpoint that is absent, torn or of another model."""
+
+
+class RunBusyError(RunError):
+    """A run that another process is training at this moment."""

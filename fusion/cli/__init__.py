@@ -1,6 +1,7 @@
 """The command line, `python -m fusion`: the place where the map side and the tensor side meet.
 
-Exit 0 on success; 2 with one line on a bad argument or bad input. Progress goes to stderr, results to stdout.
+Exit 0 on success; 2 with one line on a bad argument or bad input; 1 where part of what was asked failed and the rest is
+there (`ablate`). Progress goes to stderr, results to stdout.
 Libraries are imported inside the commands, so that `--help` and the light commands answer at once.
 """
 
@@ -10,7 +11,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from fusion.cli import cities, robustness, runs
+from fusion.cli import cities, robustness, runs, training
 from fusion.cli.ingest import ingest
 from fusion.errors import FusionError
 
@@ -22,13 +23,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    cities.demo, cities.quality, runs.train, runs.ablate, runs.reference, runs.compare, runs.predict,
+    cities.demo, cities.quality, training.train, training.ablate, runs.reference, runs.compare, runs.predict,
     robustness.robustness,
     cities.cities, runs.runs,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ingest, name="ingest")
 
+_STOPPED = 130
 _DISK = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments or ["--help"], standalone_mode=False)
+        code = app(arguments or ["--help"], standalone_mode=False)
     except (FusionError, TyperException) as error:
         text = error.format_message() if isinstance(error, TyperException) else str(error)
         return _fail(" ".join(text.split()))
@@ -46,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         where = error.filename or "the data folder"
         return _fail(f"{error.strerror}: {where}: free space or choose another FUSION_DATA")
     except KeyboardInterrupt:
+        code = _STOPPED
+    if code == _STOPPED:  # typer turns an interrupt inside a command into this code
         sys.stderr.write("stopped: finished files stay, nothing is half-written\n")
-        return 130
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _fail(text: str) -> int:

@@ -1,7 +1,6 @@
-"""Commands about runs: train, ablate, reference, runs, compare, predict."""
+"""Commands about runs: reference, runs, compare, predict."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,61 +14,6 @@ if TYPE_CHECKING:
     from fusion.city import City
     from fusion.samples.sampleset import SampleSet
     from fusion.training.experiment import Experiment
-
-
-def train(
-    experiment: Annotated[str, typer.Argument(help="A name of fusion.training.experiments.")],
-    city: CityName = DEMO,
-    seed: int = 0,
-    fold: Annotated[int, typer.Option(help="0 to folds - 1.")] = 0,
-    folds: int = 5,
-    device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was killed.")] = False,
-) -> None:
-    """Train one experiment on one fold.
-
-    Example: python -m fusion train vit+convlstm-bottleneck --city zhengzhou-demo --fold 0 --folds 3
-    """
-    from fusion.serving.ceilings import known_ceilings
-    from fusion.training.experiments import experiment_named
-    from fusion.training.run import train_run
-
-    row = experiment_named(experiment)
-    opened, samples = _samples(city, [row])
-    folder = train_run(
-        samples, row, seed, fold, folds, opened.runs, device=device, resume=resume,
-        progress=progress_line(experiment), ceilings=known_ceilings(opened),
-    )  # fmt: skip
-    typer.echo(str(folder))
-
-
-def ablate(
-    experiments: Annotated[list[str], typer.Argument(help="Names of experiments.")],
-    city: CityName = DEMO,
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to n - 1.")] = 5,
-    folds: int = 5,
-    run_folds: Annotated[int | None, typer.Option(help="Run only the first n folds.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Runs at once; all cores by default.")] = None,
-    device: Device = "auto",
-) -> None:
-    """Train experiments x seeds x folds; finished runs are kept, a failed one is reported.
-
-    Example: python -m fusion ablate vit bilstm vit+bilstm-late --city zhengzhou-demo --seeds 1 --folds 3
-    """
-    from fusion.serving.ceilings import known_ceilings
-    from fusion.training.ablate import ablate as run_trials
-    from fusion.training.ablate import plan
-
-    trials = plan(experiments, range(seeds), folds, run_folds)
-    opened, samples = _samples(city, [trial.experiment for trial in trials])
-    outcomes = run_trials(
-        samples.folder, trials, opened.runs, device=device, jobs=jobs,
-        progress=progress_line("ablation"), ceilings=known_ceilings(opened),
-    )  # fmt: skip
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        sys.stderr.write(f"failed: {outcome.trial}: {outcome.error}\n")
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are in {opened.runs}")
 
 
 def reference(city: CityName = DEMO, device: Device = "cpu") -> None:

@@ -1,163 +1,224 @@
-"""Many trainings: experiments x seeds x folds through joblib, each in a process of its own.
+"""Many trainings: experiments x seeds x folds through joblib, on this machine's cores or on a Ray cluster.
 
 Resumable: a finished run is not trained again, a killed one goes on from its last epoch. A trial that fails is
-reported with the others' results and stops none of them.
+reported with the others' results and stops none of them; a run that another process is training is left to it, and
+its result taken when it is there. docs/decisions, ablate, says what happens when.
 """
 
-import itertools
-import os
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import filelock
 import numpy as np
+from joblib import delayed
 
-from fusion.errors import ConfigError, FusionError
-from fusion.samples.sampleset import SampleSet
-from fusion.training.experiment import Experiment
-from fusion.training.experiments import experiment_named
+from fusion.errors import ConfigError, RunError
+from fusion.training.attempt import Board, Order, attempt
+from fusion.training.backends import Backend, WorkersLostError, open_backend
+from fusion.training.forecast import known_seconds
+from fusion.training.runs import run_lock
+from fusion.training.trials import BUSY, FAILED, Event, Outcome, Trial, plan
+from fusion.training.watch import Watch
+
+__all__ = ["Ceilings", "Event", "Listener", "Outcome", "Progress", "Samples", "Trial", "ablate", "plan"]
 
 Progress = Callable[[float, str], None]
+Listener = Callable[[Event], None]
 Ceilings = Callable[[np.ndarray], dict[str, float]]
+Samples = Path | Mapping[tuple[str, int], Path]
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One training of an ablation."""
-
-    experiment: Experiment
-    seed: int
-    fold: int
-    folds: int
-
-    def __str__(self) -> str:
-        return f"{self.experiment.name}, seed {self.seed}, fold {self.fold} of {self.folds}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a trial: its run folder, or why there is none."""
-
-    trial: Trial
-    folder: Path | None
-    error: str | None
-    seconds: float
-
-
-def plan(
-    experiments: Sequence[str | Experiment], seeds: Iterable[int], folds: int, run_folds: int | None = None
-) -> list[Trial]:
-    """Return the trials in the order in which they run: all experiments of one seed and fold before the next.
-
-    Args:
-        experiments: names of `EXPERIMENTS`, or experiments.
-        seeds: training seeds.
-        folds: the partition into folds.
-        run_folds: run the first so many of them only; all where None.
-
-    Raises:
-        ConfigError: an unknown experiment, or more folds to run than there are.
-    """
-    count = folds if run_folds is None else run_folds
-    if not 1 <= count <= folds:
-        raise ConfigError(f"{count} of {folds} folds: run between 1 and {folds}")
-    chosen = [experiment_named(item) if isinstance(item, str) else item for item in experiments]
-    return [
-        Trial(experiment, seed, fold, folds)
-        for fold, seed, experiment in itertools.product(range(count), seeds, chosen)
-    ]
+LOST = "its process was killed, perhaps for want of memory: free memory, or use fewer jobs"
+_BOARDS = ".ablate-"
+_WAIT_S = 1.0  # between two looks at runs that others train
+_STALE_S = 7 * 24 * 3600.0  # a board this old is of an ablation that was killed
 
 
 def ablate(
-    samples_folder: Path,
+    samples: Samples,
     trials: Sequence[Trial],
     runs_dir: Path,
     device: str = "auto",
     jobs: int | None = None,
     progress: Progress | None = None,
     ceilings: Ceilings | None = None,
+    *,
+    backend: str = "local",
+    listener: Listener | None = None,
 ) -> list[Outcome]:
     """Train what is not trained yet and return one outcome a trial, in the order of `trials`.
 
     Args:
-        samples_folder: the SampleSet; each process opens it anew, memory-mapped.
+        samples: the SampleSet's folder, or that of each (layout, k) which the experiments want; each process opens it
+            anew, memory-mapped.
         trials: from `plan`.
         runs_dir: usually the city's `runs/`.
         device: as for `train_run`.
-        jobs: trainings at a time; None = the machine's cores on a CPU, one on anything else.
-        progress: called as trials end, with the share done and the time left.
+        jobs: trainings at a time; None = the machine's cores on a CPU, one on anything else, on Ray all it has.
+        progress: called as trials end, with the share done and a line with the time left.
         ceilings: as for `train_run`; must be picklable by cloudpickle.
+        backend: "local" or "ray"; Ray's machines must see `samples` and `runs_dir` under the same paths.
+        listener: called with every event, epochs included, never by two threads at once.
+
+    Raises:
+        ConfigError: no such backend or device, jobs below one, no samples for an experiment, or Ray is not there.
+        RunError: `runs_dir` cannot be written.
     """
-    from joblib import Parallel, delayed
+    if not trials:
+        return []
+    folders = [_samples_of(samples, trial) for trial in trials]
+    runs_dir = Path(runs_dir).resolve()
+    with open_backend(backend, jobs, len(trials), device) as place:
+        board = _new_board(runs_dir)
+        try:
+            orders = [
+                Order(folder, runs_dir, device, place.threads, ceilings, board.folder, place.owner)
+                for folder in folders
+            ]
+            known = known_seconds(path for path in runs_dir.iterdir() if not path.name.startswith("."))
+            heard = _both(listener, progress)
+            with Watch(trials, board, place.jobs, known, heard) as watch:
+                return _Ablation(trials, orders, place, board, watch, runs_dir).run()
+        finally:
+            shutil.rmtree(board.folder, ignore_errors=True)
 
-    jobs = _jobs(device, jobs, len(trials))
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    calls = (
-        delayed(_attempt)(index, samples_folder, trial, runs_dir, device, threads, ceilings)
-        for index, trial in enumerate(trials)
-    )
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(calls)
-    found = dict(_told(results, len(trials), progress))
-    return [found[index] for index in range(len(trials))]
+
+class _Ablation:
+    """The rounds of one call of `ablate`."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        orders: Sequence[Order],
+        place: Backend,
+        board: Board,
+        watch: Watch,
+        runs_dir: Path,
+    ) -> None:
+        self.trials = trials
+        self.orders = orders
+        self.place = place
+        self.board = board
+        self.watch = watch
+        self.runs_dir = runs_dir
+        self.outcomes: dict[int, Outcome] = {}
+
+    def run(self) -> list[Outcome]:
+        """Run until every trial has ended, others' included; return the outcomes in order."""
+        ready, busy = list(range(len(self.trials))), dict[int, str]()
+        while ready or busy:
+            if ready:
+                busy |= self._round(ready)
+            ready = self._released(busy)
+            if busy and not ready:
+                time.sleep(_WAIT_S)
+        return [self.outcomes[index] for index in range(len(self.trials))]
+
+    def _round(self, ready: list[int]) -> dict[int, str]:
+        """Run trials, keep what ended, and return those that another process is training, with their run's name."""
+        busy: dict[int, str] = {}
+        for index, outcome in self._together(ready).items():
+            if outcome.state == BUSY and outcome.run_id is not None:
+                busy[index] = outcome.run_id
+                self.watch.wait(index)
+            else:
+                self.outcomes[index] = outcome
+                self.watch.end(index, outcome)
+        return busy
+
+    def _together(self, ready: list[int]) -> dict[int, Outcome]:
+        """Return the trials' outcomes, whatever becomes of the workers.
+
+        When a worker is killed, nobody knows under which trial: those that had begun are run again one by one, and
+        the one whose process dies once more has failed.
+        """
+        found: dict[int, Outcome] = {}
+        waiting, suspects = list(ready), list[int]()
+        while waiting:
+            try:
+                found |= dict(zip(waiting, self.place.run([self._call(index) for index in waiting]), strict=True))
+                break
+            except WorkersLostError:
+                ended, begun = self._as_told(waiting)
+                found |= ended
+                rest = [index for index in waiting if index not in ended]
+                suspects += [index for index in rest if index in begun] or rest
+                waiting = [index for index in rest if index not in suspects]
+                for index in suspects:
+                    self.board.wipe(index)
+        for index in suspects:
+            began = time.perf_counter()
+            try:
+                (found[index],) = self.place.run([self._call(index)], alone=True)
+            except WorkersLostError:
+                found[index] = Outcome(self.trials[index], None, LOST, time.perf_counter() - began, FAILED)
+        return found
+
+    def _call(self, index: int) -> tuple:
+        return delayed(attempt)(index, self.trials[index], self.orders[index])
+
+    def _as_told(self, waiting: list[int]) -> tuple[dict[int, Outcome], set[int]]:
+        """Return what the board says of trials whose workers are gone: outcomes, and which had begun."""
+        ended: dict[int, Outcome] = {}
+        begun: set[int] = set()
+        for index in waiting:
+            said = self.board.read(index)
+            if "outcome" in said:
+                ended[index] = Outcome.from_dict(self.trials[index], said["outcome"])
+            elif said:
+                begun.add(index)
+        return ended, begun
+
+    def _released(self, busy: dict[int, str]) -> list[int]:
+        """Take out of `busy` the trials whose run is there by now, or that nobody trains any more."""
+        free = []
+        for index, run_id in busy.items():
+            try:
+                with run_lock(self.runs_dir, run_id):
+                    free.append(index)
+            except filelock.Timeout:
+                continue
+        for index in free:
+            busy.pop(index)
+            self.board.wipe(index)
+        return free
 
 
-def _attempt(
-    index: int,
-    samples_folder: Path,
-    trial: Trial,
-    runs_dir: Path,
-    device: str,
-    threads: int,
-    ceilings: Ceilings | None,
-) -> tuple[int, Outcome]:
-    began = time.perf_counter()
+def _samples_of(samples: Samples, trial: Trial) -> Path:
+    if isinstance(samples, Path):
+        return samples.resolve()
+    experiment = trial.experiment
     try:
-        import torch
-
-        from fusion.training.run import train_run
-
-        torch.set_num_threads(threads)
-        folder = train_run(
-            SampleSet.load(samples_folder),
-            trial.experiment,
-            trial.seed,
-            trial.fold,
-            trial.folds,
-            runs_dir,
-            device=device,
-            resume=True,
-            progress=lambda share, text: None,
-            ceilings=ceilings,
-        )
-    except FusionError as error:
-        return index, Outcome(trial, None, str(error), time.perf_counter() - began)
-    except Exception as error:  # noqa: BLE001  one trial's bug must not cost a night of the others; it is reported
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return index, Outcome(trial, None, text, time.perf_counter() - began)
-    return index, Outcome(trial, folder, None, time.perf_counter() - began)
+        return Path(samples[experiment.layout, experiment.k]).resolve()
+    except KeyError:
+        raise ConfigError(
+            f"{experiment.name} wants samples of layout {experiment.layout!r} and k {experiment.k}, and there are "
+            "none: extract them first"
+        ) from None
 
 
-def _told(
-    results: Iterator[tuple[int, Outcome]], total: int, progress: Progress | None
-) -> Iterator[tuple[int, Outcome]]:
-    began = time.perf_counter()
-    trained = 0
-    for done, (index, outcome) in enumerate(results, start=1):
-        # Runs that were there already come back at once; counting them would promise too early an end.
-        trained += outcome.seconds > 1
-        if progress is not None:
-            left_s = (time.perf_counter() - began) / max(trained, 1) * (total - done)
-            state = "failed" if outcome.error else "done"
-            progress(done / total, f"{outcome.trial} {state}; {done} of {total}, about {left_s / 60:.0f} min left")
-        yield index, outcome
+def _new_board(runs_dir: Path) -> Board:
+    """Make a board beside the runs, and clear away those of ablations that were killed long ago."""
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for old in runs_dir.glob(f"{_BOARDS}*"):
+            if time.time() - old.stat().st_mtime > _STALE_S:
+                shutil.rmtree(old, ignore_errors=True)
+        return Board(Path(tempfile.mkdtemp(prefix=_BOARDS, dir=runs_dir)))
+    except OSError as error:
+        raise RunError(
+            f"{runs_dir}: cannot be written ({error.strerror}): free the disk or change its rights"
+        ) from None
 
 
-def _jobs(device: str, jobs: int | None, trials: int) -> int:
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"{jobs} jobs: use 1 or more")
-    if jobs is None:
-        from fusion.training.device import pick_device
+def _both(listener: Listener | None, progress: Progress | None) -> Listener:
+    def heard(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        if progress is not None and event.outcome is not None:
+            left = "" if event.left_s is None else f", about {event.left_s / 60:.0f} min left"
+            progress(event.ended / event.total, f"{event.trial} {event.kind}; {event.ended} of {event.total}{left}")
 
-        jobs = (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
-    return max(1, min(jobs, trials))
+    return heard
