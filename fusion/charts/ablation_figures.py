@@ -26,6 +26,7 @@ _WORDS = {
     "better": {"en": "better", "zh": "更好"},
     "worse": {"en": "worse", "zh": "更差"},
     "open": {"en": "not proven", "zh": "未证实"},
+    "right": {"en": "right of the line: better →", "zh": "线右侧：更好 →"},
     "millions": {"en": "million multiply-adds a cell", "zh": "百万次乘加/单元"},
 }
 _CEILING_WORDS = {
@@ -36,6 +37,7 @@ _CEILING_WORDS = {
     "oracle": {"en": "oracle", "zh": "先知"},
 }
 _LEVELS = 4  # rows of names above the plot: those that share one lie far apart
+_MARGIN = {"l": 8, "r": 16, "t": 12 + 18 * _LEVELS, "b": 8}  # one for both charts, so that their rows stand level
 # Paul Tol's "vibrant" teal and red; a verdict has a symbol too, so that nothing rests on colour alone.
 _VERDICTS = {"better": ("#009988", "triangle-right"), "worse": ("#cc3311", "triangle-left"), "open": (GREY, "circle")}
 
@@ -97,10 +99,10 @@ def axis_figure(rows: pd.DataFrame, references: pd.DataFrame, ceilings: pd.DataF
     figure.update_layout(
         xaxis={"title": _word("accuracy", lang), "range": _span(drawn), "ticksuffix": " %"},
         yaxis=_categories(labels),
-        showlegend=rows["modality"].nunique() > 1,
+        showlegend=True,  # as the chart beside it has, or their rows would not stand level
         legend={"orientation": "h", "y": -0.2 - 0.7 / max(len(labels), 1), "x": 0, "yanchor": "top"},
-        height=_height(labels) + 18 * min(len(lines), _LEVELS),
-        margin={"l": 8, "r": 16, "t": 12 + 18 * min(len(lines), _LEVELS), "b": 8},
+        height=_height(labels),
+        margin=_MARGIN,
         hovermode="closest",
     )
     return figure
@@ -118,6 +120,16 @@ def difference_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
     labels = np.array(row_labels(rows, lang), dtype=object)
     own = (rows["reference"] == rows["experiment"]).to_numpy()
     figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        x=0,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        xanchor="left",
+        text=_word("right", lang),
+        showarrow=False,
+        font={"color": GREY, "size": 12},
+    )
     if own.any():
         figure.add_scatter(
             x=np.zeros(int(own.sum())),
@@ -153,7 +165,7 @@ def difference_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
         showlegend=True,
         legend={"orientation": "h", "y": -0.2 - 0.7 / max(len(labels), 1), "x": 0, "yanchor": "top"},
         height=_height(list(labels)),
-        margin={"l": 8, "r": 16, "t": 12, "b": 8},
+        margin=_MARGIN,
         hovermode="closest",
     )
     return figure
@@ -172,7 +184,7 @@ def savings_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure.add_scatter(
         x=known["saved"] * 100,
         y=known["accuracy"] * 100,
-        error_y=_bars(known, "accuracy"),
+        error_y={**_bars(known, "accuracy"), "color": colour},
         mode="markers+lines+text",
         text=row_labels(known, lang),
         textposition="top right",
@@ -200,7 +212,8 @@ def savings_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
 def row_labels(rows: pd.DataFrame, lang: str) -> list[str]:
     """Return the rows' names in a language; those with fewer runs than the fullest are marked with a star."""
     names = rows["label_zh" if lang == "zh" else "label_en"]
-    return [f"{name}{FEWER if fewer else ''}" for name, fewer in zip(names, rows["fewer"], strict=True)]
+    broken = names.str.replace(": ", ":<br>", regex=False).str.replace("：", "：<br>", regex=False)  # a phone is narrow
+    return [f"{name}{FEWER if fewer else ''}" for name, fewer in zip(broken, rows["fewer"], strict=True)]
 
 
 def _bars(rows: pd.DataFrame, middle: str, low: str = "low", high: str = "high") -> dict[str, object]:
@@ -241,7 +254,7 @@ def _categories(labels: list[str]) -> dict[str, object]:
 
 
 def _height(labels: list[str]) -> int:
-    return 140 + 40 * max(len(labels), 2)
+    return 130 + _MARGIN["t"] + 40 * max(len(labels), 2)
 
 
 def _span(values: list[float]) -> list[float]:

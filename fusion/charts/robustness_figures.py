@@ -132,7 +132,10 @@ def missing_figure(robustness: pd.DataFrame, experiments: Sequence[str], lang: s
             y=names,
             orientation="h",
             name=_word(condition, lang),
-            marker={"color": colour, "pattern": {"shape": shape, "fgcolor": "#ffffff", "size": 5}},
+            marker={
+                "color": colour,
+                "pattern": {"shape": shape, "fgcolor": "#ffffff", "fillmode": "overlay", "size": 6},
+            },
             error_x={
                 "type": "data",
                 "array": (rows["high"] - rows["accuracy"]) * 100,

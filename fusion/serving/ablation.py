@@ -10,9 +10,9 @@ import pandas as pd
 
 from fusion.city import City
 from fusion.serving.ablation_axes import places
-from fusion.serving.ablation_tables import Cells, axis_table, robustness_table, similarity_table
-from fusion.serving.comparison import Comparison, Setting, compare_runs
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.ablation_tables import axis_table, robustness_table, similarity_table
+from fusion.serving.comparison import Comparison, compare_runs
+from fusion.serving.pooling import Setting, group_runs, modality_of, setting_of
 from fusion.training.runs import RunRecord, load_runs
 from fusion.training.suites import AXES
 
@@ -87,10 +87,9 @@ def ablation_of(city: City, key: str | None = None, comparison: Comparison | Non
     runs = _runs_of(city, comparison.setting) if comparison.setting is not None else {}
     ranked = {name: runs[name] for name in comparison.accuracy["experiment"] if name in runs}
     configs = {name: records[0].run.get("config") or {} for name, records in ranked.items()}
-    cells = Cells()
     axes = {}
     for name, declared in AXES.items():
-        rows = axis_table(places(name, configs), ranked, comparison.accuracy, cells)
+        rows = axis_table(places(name, configs), ranked, comparison.accuracy, comparison.predictions)
         there = set(rows["experiment"])
         axes[name] = AxisResult(name, rows, tuple(row for row in declared if row not in there))
     robustness, torn = robustness_table(ranked)
@@ -112,14 +111,7 @@ def ablation_of(city: City, key: str | None = None, comparison: Comparison | Non
 
 def _runs_of(city: City, setting: Setting) -> dict[str, list[RunRecord]]:
     records, _ = load_runs(city.run_folders())
-    found: dict[str, dict[tuple[int, int], RunRecord]] = {}
-    for record in sorted(records, key=lambda one: str(one.run.get("started", ""))):
-        same = record.folds == setting.folds and all(
-            record.run[name] == getattr(setting, name) for name in ("fold_kind", "city_fingerprint", "model_version")
-        )
-        if same and record.seed == getattr(setting, "seed", record.seed):
-            found.setdefault(record.experiment, {})[record.seed, record.fold] = record
-    return {name: list(own.values()) for name, own in found.items()}
+    return group_runs(record for record in records if setting_of(record) == setting)
 
 
 def _best_unimodal(accuracy: pd.DataFrame) -> pd.DataFrame:

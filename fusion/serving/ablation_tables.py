@@ -5,7 +5,7 @@ against its reference row on the same seeds, folds and cells, what it costs, how
 does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,9 @@ import pandas as pd
 
 from fusion.analysis.conditions import CONDITIONS
 from fusion.errors import RunError, SampleError
-from fusion.geo import grid
 from fusion.metrics.significance import paired_difference
 from fusion.serving.ablation_axes import Place
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.pooling import Predictions, Runs, modality_of, pair
 from fusion.training.runs import RunRecord
 from fusion.training.suites import SUITES
 
@@ -24,53 +23,39 @@ ROBUSTNESS_FILE = "robustness.csv"
 AXIS_COLUMNS = [
     *("experiment", "label_en", "label_zh", "value", "ordered", "modality", "accuracy", "low", "high", "macro_f1"),
     *("n", "groups", "seeds", "folds_run", "runs", "fewer", "declared", "parameters", "multiply_adds", "saved"),
-    *("reference", "difference", "difference_low", "difference_high", "common_runs", "common_cells", "verdict"),
+    *(
+        "reference",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "common_seeds",
+        "common_folds",
+        "common_cells",
+        "verdict",
+    ),
 ]
 SIMILARITY_COLUMNS = [
     *("experiment", "level", "cka", "cka_low", "cka_high", "overlap", "overlap_low", "overlap_high", "runs")
 ]
 ROBUSTNESS_COLUMNS = ["experiment", "condition", "strength", "n", "accuracy", "low", "high", "macro_f1", "runs"]
 
-Runs = Mapping[str, Sequence[RunRecord]]
+_SCORES = ("accuracy", "low", "high", "macro_f1", "n", "groups", "seeds", "parameters", "multiply_adds")
 
 
-class Cells:
-    """Right or wrong by run, read once: axes share rows, and a row is compared on several."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, pd.DataFrame] = {}
-
-    def of(self, record: RunRecord) -> pd.DataFrame:
-        """Return id, group, right (0 or 1) of one run's test cells."""
-        if record.id not in self._known:
-            table = record.predictions()
-            if "group" not in table:
-                table["group"] = grid.parents(grid.from_hex(table["id"].tolist()))
-            table["right"] = (table["true"] == table["predicted"]).astype(float)
-            self._known[record.id] = table[["id", "group", "right"]]
-        return self._known[record.id]
-
-    def mean(self, records: Iterable[RunRecord]) -> pd.DataFrame:
-        """Return id, group, right: the share of the seeds whose run of the cell's fold is right."""
-        table = pd.concat([self.of(record) for record in records], ignore_index=True)
-        return table.groupby("id", as_index=False, sort=True).agg({"group": "first", "right": "mean"})
-
-
-def axis_table(rows: Sequence[Place], runs: Runs, accuracy: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+def axis_table(rows: Sequence[Place], runs: Runs, accuracy: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Return one row an experiment of the axis that has runs, in the axis' order.
 
     Args:
         rows: the places of the axis.
         runs: experiment -> its runs of one setting.
-        accuracy: as `fusion.serving.comparison.Comparison.accuracy`.
-        cells: where right and wrong are read.
+        accuracy, predictions: as of `fusion.serving.comparison.Comparison`.
 
     Returns:
         `AXIS_COLUMNS`: value (on the axis' scale), ordered (whether it is a scale), accuracy with low and high (95 %),
         n (test cells), seeds (their number), folds_run, runs; fewer (fewer runs than the fullest row of the axis);
         declared (row of the suite core); multiply_adds (a cell) and saved (their share saved over the reference);
-        difference to the reference row with its paired interval on common_cells cells of common_runs runs each;
-        verdict: better, worse or open by that interval, "" where there is none.
+        difference to the reference row with its paired interval, on common_cells cells of common_seeds seeds and
+        common_folds folds; verdict: better, worse or open by that interval, "" where there is none.
     """
     scores = accuracy.set_index("experiment")
     present = [row for row in rows if row.experiment in runs and row.experiment in scores.index]
@@ -78,7 +63,6 @@ def axis_table(rows: Sequence[Place], runs: Runs, accuracy: pd.DataFrame, cells:
     table = []
     for row in present:
         own, score = runs[row.experiment], scores.loc[row.experiment]
-        cost = _cost(own, "multiply_adds")
         table.append(
             {
                 "experiment": row.experiment,
@@ -87,17 +71,14 @@ def axis_table(rows: Sequence[Place], runs: Runs, accuracy: pd.DataFrame, cells:
                 "value": row.value,
                 "ordered": not np.isnan(row.value),
                 "modality": modality_of(row.experiment),
-                **{name: score[name] for name in ("accuracy", "low", "high", "macro_f1", "n", "groups")},
-                "seeds": len({record.seed for record in own}),
+                **{name: score[name] for name in _SCORES},
                 "folds_run": len({record.fold for record in own}),
                 "runs": len(own),
                 "fewer": len(own) < most,
                 "declared": row.experiment in SUITES["core"],
-                "parameters": _cost(own, "parameters"),
-                "multiply_adds": cost,
-                "saved": 1 - cost / _cost(runs.get(row.reference, ()), "multiply_adds"),
+                "saved": 1 - score["multiply_adds"] / scores["multiply_adds"].get(row.reference, np.nan),
                 "reference": row.reference,
-                **_against(own, runs.get(row.reference, ()), cells, itself=row.reference == row.experiment),
+                **_against(row.experiment, row.reference, predictions),
             }
         )
     return pd.DataFrame(table, columns=AXIS_COLUMNS)
@@ -170,22 +151,21 @@ def robustness_table(runs: Runs) -> tuple[pd.DataFrame, dict[str, str]]:
     return result, problems
 
 
-def _against(own: Sequence[RunRecord], other: Sequence[RunRecord], cells: Cells, itself: bool) -> dict[str, Any]:
-    """Compare a row with its reference on the seeds and folds that both have."""
-    nothing = {"difference": np.nan, "difference_low": np.nan, "difference_high": np.nan}
-    common = {(record.seed, record.fold) for record in own} & {(record.seed, record.fold) for record in other}
-    result: dict[str, Any] = {**nothing, "common_runs": len(common), "common_cells": 0, "verdict": ""}
-    if itself or not common:
+def _against(own: str, reference: str, predictions: Predictions) -> dict[str, Any]:
+    """Compare a row with its reference on the seeds, folds and cells that both have, one model against one model."""
+    nothing = dict.fromkeys(("difference", "difference_low", "difference_high"), np.nan)
+    result: dict[str, Any] = {**nothing, "common_seeds": 0, "common_folds": 0, "common_cells": 0, "verdict": ""}
+    if own == reference or reference not in predictions:
         return result
-    a, b = (cells.mean(one for one in side if (one.seed, one.fold) in common) for side in (own, other))
-    both = a.merge(b[["id", "right"]], on="id", suffixes=("_a", "_b"), validate="one_to_one")
-    result["common_cells"] = len(both)
-    if both.empty:
+    both = pair(predictions[own], predictions[reference])
+    cells = both.cells
+    result |= {"common_seeds": len(both.seeds), "common_folds": len(both.folds), "common_cells": len(cells)}
+    if cells.empty:
         return result
     try:
-        gap = paired_difference(both["right_a"], both["right_b"], both["group"])
+        gap = paired_difference(cells["share_a"], cells["share_b"], cells["group"])
     except SampleError:  # a single group: the difference stands, without an interval and without a verdict
-        return {**result, "difference": float((both["right_a"] - both["right_b"]).mean())}
+        return {**result, "difference": float((cells["share_a"] - cells["share_b"]).mean())}
     verdict = "better" if gap.low > 0 else "worse" if gap.high < 0 else "open"
     return {
         **result,
@@ -228,10 +208,3 @@ def _read_robustness(record: RunRecord) -> pd.DataFrame | None:
         return table.astype(dict.fromkeys(wanted - {"condition"}, float))
     except ValueError as error:
         raise RunError(f"{path}: {' '.join(str(error).split())}: {advice}") from None
-
-
-def _cost(records: Sequence[RunRecord], name: str) -> float:
-    """Return the mean of a figure of run.json's cost; NaN where no run says it. Old runs name parameters only."""
-    values = [(record.run.get("cost") or {}).get(name, record.run.get(name)) for record in records]
-    known = [float(value) for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
