@@ -77,5 +77,6 @@ def match_tokens(x: Tensor, sizes: Tensor, count: int) -> tuple[Tensor, Tensor]:
         likeness = (unit @ unit.mT).masked_fill(~receives[:, None], -torch.inf)
     best, target = likeness.max(dim=-1)
     best = best.masked_fill(receives, -torch.inf).masked_fill(~valid, torch.inf)
-    gone = best.topk(count, dim=1).indices
+    # topk leaves the order of equals to the device; here the earlier goes first
+    gone = best.argsort(dim=1, descending=True, stable=True)[:, :count]
     return gone, target.gather(1, gone)

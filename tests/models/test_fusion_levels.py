@@ -170,9 +170,15 @@ def test_late_end_is_the_mean_of_logits_with_shared_norm_and_head(
 
 @pytest.mark.parametrize(
     ("fusion", "layer", "meets"),
-    # with one fused level both read the same initial bottlenecks: nothing of the other has reached them yet
-    [("bottleneck", 2, False), ("bottleneck", 1, False), ("bottleneck", 0, True), ("cross", 2, False)]
-    + [("cross", 1, True), ("joint", 2, False), ("joint", 1, True)],
+    [
+        ("bottleneck", 2, False),
+        ("bottleneck", 1, False),  # both read the same initial bottlenecks: nothing of the other has reached them yet
+        ("bottleneck", 0, True),
+        ("cross", 2, False),
+        ("cross", 1, True),
+        ("joint", 2, False),
+        ("joint", 1, True),
+    ],
 )
 def test_modalities_meet_only_above_the_fusion_layer(
     vision: VisionConfig, spec: InputSpec, make_batch: MakeBatch, fusion: str, layer: int, meets: bool
