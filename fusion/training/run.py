@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 
 from fusion.classes import IDS
-from fusion.errors import ConfigError, RunError
+from fusion.errors import ConfigError, RunBusyError, RunError
 from fusion.metrics.calibration import ece, fit_temperature
 from fusion.metrics.scores import evaluate
 from fusion.models import MODEL_VERSION, torchvision_guard  # noqa: F401  the guard must precede lightning and timm
@@ -29,12 +29,15 @@ from fusion.models.config import InputSpec
 from fusion.models.network import Network, build_network, parameters_count
 from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers, fit_scalers
-from fusion.samples.split import Fold, spatial_folds
+from fusion.samples.split import Fold, default_split, make_folds
+from fusion.training.city_weights import describe_pretraining, resolve_weights, weights_recipe
+from fusion.training.cost import count_multiply_adds, measure_latency
 from fusion.training.device import pick_device, pick_precision
 from fusion.training.experiment import Experiment
 from fusion.training.experiments import experiment_named
 from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
+from fusion.training.measure import measure_similarity
 from fusion.training.runs import run_lock
 
 Progress = Callable[[float, str], None]
@@ -55,6 +58,7 @@ def train_run(
     resume: bool = False,
     progress: Progress | None = None,
     ceilings: Ceilings | None = None,
+    split: str | None = None,
 ) -> Path:
     """Train, calibrate on validation, measure on test, and return the run's folder.
 
@@ -65,22 +69,23 @@ def train_run(
         samples: the SampleSet, of the layout and neighbourhood that the experiment wants.
         experiment: a name of `EXPERIMENTS`, or an experiment of one's own.
         seed: of weights, order, augmentation and dropout; the folds do not depend on it.
-        fold, folds: train on this one (0 the first) of so many spatial folds.
+        fold, folds: train on this one (0 the first) of so many folds.
         runs_dir: usually the city's `runs/`.
         device: auto, cuda, cuda:N, mps or cpu.
         resume: go on from a killed run's last whole epoch where there is one; else begin anew.
         progress: called with a share from 0 to 1 and a line of text; what it raises ends the training.
         ceilings: from the ids of the test cells to the best possible accuracy by rule, where that is known.
+        split: kind of folds, "spatial" or "random"; by default spatial where the samples have a map.
 
     Raises:
-        ConfigError: no such experiment, device or fold, or samples of another layout.
+        ConfigError: no such experiment, device, split or fold, or samples of another layout.
         SampleError: the folds would keep too little for training.
         RunError: the run is being trained elsewhere, the loss diverges, the disk is full, or no resuming is possible.
     """
     experiment = experiment_named(experiment) if isinstance(experiment, str) else experiment
     _check(samples, experiment, fold, folds)
     target = pick_device(device)
-    run_id = run_name(samples, experiment, seed, fold, folds)
+    run_id = run_name(samples, experiment, seed, fold, folds, split)
     folder = Path(runs_dir) / run_id
     if folder.is_dir():
         return folder
@@ -91,24 +96,31 @@ def train_run(
             if not resume:
                 shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(exist_ok=True)
-            chosen = spatial_folds(samples, folds)[fold]
+            chosen = make_folds(samples, folds, kind=split)[fold]
             work = _Work(samples, experiment, seed, chosen, target, temporary, progress, ceilings)
             work.run(run_id)
             temporary.rename(folder)
     except filelock.Timeout:
-        raise RunError(f"{run_id}: another process is training this run: wait for it, or stop it first") from None
+        raise RunBusyError(f"{run_id}: another process is training this run: wait for it, or stop it first") from None
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RunError(f"{temporary}: cannot be written ({reason}): free the disk, then train with --resume") from None
     return folder
 
 
-def run_name(samples: SampleSet, experiment: Experiment, seed: int, fold: int, folds: int) -> str:
-    """Return `<experiment>-s<seed>-f<fold>of<folds>-<8 digits>`; the digits name data, configuration and model code."""
+def run_name(
+    samples: SampleSet, experiment: Experiment, seed: int, fold: int, folds: int, split: str | None = None
+) -> str:
+    """Return `<experiment>-s<seed>-f<fold>of<folds>-<8 digits>`.
+
+    The digits name data, kind of folds, configuration, model code, and how its initial weights are pretrained.
+    """
     recipe = {
         "experiment": experiment.to_dict(),
         "samples": samples.meta.fingerprint,
+        "split": split or default_split(samples),
         "model_version": MODEL_VERSION,
+        "weights": weights_recipe(experiment.network),
     }
     digits = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
     return f"{experiment.name}-s{seed}-f{fold}of{folds}-{digits}"
@@ -117,13 +129,15 @@ def run_name(samples: SampleSet, experiment: Experiment, seed: int, fold: int, f
 def input_spec(samples: SampleSet) -> InputSpec:
     """Return what a network for these samples must take."""
     meta = samples.meta
+    rows, columns = (2 * meta.k + 1, None) if meta.grid == "hex" else samples.series.shape[3:5]
     return InputSpec(
         chip_px=meta.chip_px,
         steps=meta.steps,
         channels=3 * meta.channels,
-        kernel=2 * meta.k + 1,
+        kernel=rows,
         grid=meta.grid,
         classes=len(meta.classes),
+        columns=columns,
     )
 
 
@@ -148,8 +162,13 @@ class _Work:
         scalers = fit_scalers(self.samples, self.fold.train)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices), _bar(self.progress, run_id) as told:
+            config = self.experiment.network
+            resolved = resolve_weights(
+                config, self.samples, self.fold, self.folder.parent, self.device,
+                lambda share, text: told(0.0, f"pretraining: {text}"),
+            )  # fmt: skip
             torch.manual_seed(self.seed)
-            network = build_network(self.experiment.network, input_spec(self.samples))
+            network = build_network(resolved, input_spec(self.samples))
             precision = pick_precision(self.device)
             fitted = fit(
                 network,
@@ -165,6 +184,11 @@ class _Work:
             )
             told(_TRAIN_SHARE, "measuring")
             metrics, predictions, predict_s = self._measure(network, scalers, fitted.log_weights, told)
+            cost = {
+                "parameters": parameters_count(network),
+                "multiply_adds": count_multiply_adds(network),
+                "latency_ms": measure_latency(network, self.device),
+            }
         pd.DataFrame(fitted.history).to_csv(self.folder / "history.csv", index=False)
         predictions.to_parquet(self.folder / "predictions.parquet", index=False)
         _write_json(self.folder / "metrics.json", metrics)
@@ -205,7 +229,9 @@ class _Work:
                 "seconds": {"train": round(fitted.seconds, 2), "predict": round(predict_s, 3)},
                 "epochs": len(fitted.history),
                 "best_epoch": fitted.best_epoch,
-                "parameters": parameters_count(network),
+                "parameters": cost["parameters"],
+                "cost": cost,
+                "pretrained": describe_pretraining(config, network, self.samples, fold),
                 "shipped": False,
             },
         )
@@ -234,6 +260,7 @@ class _Work:
             "ece_before": ece(probabilities(on_test, 1.0), truth),
             "ece_after": ece(probability, truth),
             "temperature": float(temperature),
+            "similarity": measure_similarity(network, samples, fold.test, scalers, self.device),
             "ceilings": self.ceilings(samples.ids[fold.test]) if self.ceilings is not None else None,
         }
         return metrics, prediction_table(samples, fold.test, probability), predict_s
@@ -245,7 +272,8 @@ def _check(samples: SampleSet, experiment: Experiment, fold: int, folds: int) ->
     meta = samples.meta
     if meta.classes != IDS:
         raise ConfigError(f"samples of {meta.city} have other classes than this program: extract them again")
-    if (meta.layout, meta.k) != (experiment.layout, experiment.k):
+    # a square grid is of one layout, whatever the experiment wants of a map's cells
+    if meta.grid == "hex" and (meta.layout, meta.k) != (experiment.layout, experiment.k):
         raise ConfigError(
             f"samples of {meta.city} have layout {meta.layout!r} and k {meta.k}, {experiment.name} wants "
             f"{experiment.layout!r} and {experiment.k}: extract samples with those"

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from fusion.errors import RunError
 from fusion.metrics.scores import evaluate
 from fusion.models import torchvision_guard  # noqa: F401  must be imported before lightning
+from fusion.models.network import Network
 from fusion.training import augment
 from fusion.training.data import Batch
 from fusion.training.experiment import TrainingConfig
@@ -29,7 +30,7 @@ class Task(LightningModule):
     """Train `network` on batches of `fusion.training.data.Batches`.
 
     Args:
-        network: batch -> logits (B,classes).
+        network: `outputs(batch)` gives logits (B,classes), `penalty` the coupling's term of the loss or None.
         training: the experiment's options.
         log_weights: (classes,) from `class_log_weights`.
         total_steps: optimiser steps in all epochs, for the cosine.
@@ -39,7 +40,7 @@ class Task(LightningModule):
     log_weights: Tensor
 
     def __init__(
-        self, network: nn.Module, training: TrainingConfig, log_weights: Tensor, total_steps: int, grid: str = "hex"
+        self, network: Network, training: TrainingConfig, log_weights: Tensor, total_steps: int, grid: str = "hex"
     ) -> None:
         super().__init__()
         self.grid = grid
@@ -59,12 +60,16 @@ class Task(LightningModule):
             RunError: the loss is not finite.
         """
         batch, target = self._augmented(batch)
-        logits = self.network(batch).float()
+        output = self.network.outputs(batch)
+        logits = output.logits.float()
         smoothed = target + self.training_config.label_smoothing * (1 / logits.shape[1] - target)
         # The sample's own class weighs it, not the classes that smoothing leaks into: else smoothing would pull
         # every sample towards the rarest class.
         weight = target @ self.log_weights.exp()
         loss = -(weight * (smoothed * logits.log_softmax(1)).sum(1)).mean()
+        coupling = self.network.penalty(output, batch)
+        if coupling is not None:
+            loss = loss + coupling
         value = float(loss.detach())
         if not math.isfinite(value):
             raise RunError(

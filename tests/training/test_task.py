@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.models.blocks import Output
 from fusion.training import augment
 from fusion.training.experiment import TrainingConfig
 from fusion.training.infer import correct_logits, probabilities
@@ -48,8 +49,11 @@ def test_weighted_training_recovers_the_true_posterior() -> None:
             super().__init__()
             self.logits = torch.nn.Parameter(torch.zeros(2, 2))
 
-        def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-            return self.logits[batch["feature"]]
+        def outputs(self, batch: dict[str, torch.Tensor]) -> Output:
+            return Output(self.logits[batch["feature"]])
+
+        def penalty(self, output: Output, batch: dict[str, torch.Tensor]) -> None:
+            return None
 
     config = TrainingConfig(label_smoothing=0.0, turn=False, light_jitter=0.0, series_noise=0.0, series_shift=0.0)
     task = Task(Table(), config, log_weights, total_steps=1)
@@ -81,25 +85,24 @@ def test_turned_chips_are_symmetries_and_all_eight_occur() -> None:
     assert len(symmetries) == 8
 
 
-@pytest.mark.parametrize(("grid", "count"), [("hex", 12), ("square", 8)])
-def test_turned_neighbourhoods_keep_who_neighbours_whom(grid: str, count: int) -> None:
+def test_turned_neighbourhoods_keep_who_neighbours_whom() -> None:
     radius = 2
     offsets = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
-    inside = [place for place, (i, j) in enumerate(offsets) if grid == "square" or abs(i - j) <= radius]
+    inside = [place for place, (i, j) in enumerate(offsets) if abs(i - j) <= radius]
 
     def near(a: int, b: int) -> bool:
         i, j = (offsets[a][axis] - offsets[b][axis] for axis in (0, 1))
-        return max(abs(i), abs(j)) == 1 and (grid == "square" or abs(i - j) <= 1)
+        return max(abs(i), abs(j)) == 1 and abs(i - j) <= 1
 
     torch.manual_seed(0)
     cube = torch.arange(25.0).reshape(1, 1, 1, 5, 5).expand(400, 1, 3, 5, 5)
     present = cube[:, :, 0] % 2 == 0
 
-    turned = augment.turn_neighbourhoods({"cube": cube, "present": present}, grid)
+    turned = augment.turn_neighbourhoods({"cube": cube, "present": present}, "hex")
 
     assert torch.equal(turned["present"], turned["cube"][:, :, 0] % 2 == 0)
     maps = {tuple(int(value) for value in one.flatten()) for one in turned["cube"][:, 0, 0]}
-    assert len(maps) == count
+    assert len(maps) == 12
     for image in maps:
         assert sorted(image) == list(range(25))
         assert image[12] == 12
@@ -182,9 +185,24 @@ def test_diverged_loss_raises_before_the_step() -> None:
     from fusion.errors import RunError
 
     network = torch.nn.Module()
-    network.forward = lambda batch: torch.full((2, 3), float("nan"), requires_grad=True)  # type: ignore[method-assign]
+    network.outputs = lambda batch: Output(torch.full((2, 3), float("nan"), requires_grad=True))
+    network.penalty = lambda output, batch: None
     config = dataclasses.replace(TrainingConfig(), turn=False, light_jitter=0, series_noise=0, series_shift=0)
     task = Task(network, config, torch.zeros(3), 1)
 
     with pytest.raises(RunError, match="became nan"):
         task.training_step({"label": torch.tensor([0, 1])}, 0)
+
+
+def test_the_coupling_joins_the_loss() -> None:
+    network = torch.nn.Module()
+    network.outputs = lambda batch: Output(torch.zeros(2, 3, requires_grad=True))
+    network.penalty = lambda output, batch: torch.tensor(0.25)
+    config = dataclasses.replace(
+        TrainingConfig(), turn=False, light_jitter=0, series_noise=0, series_shift=0, label_smoothing=0
+    )
+    task = Task(network, config, torch.zeros(3), 1)
+
+    loss = task.training_step({"label": torch.tensor([0, 1])}, 0)
+
+    assert float(loss.detach()) == pytest.approx(np.log(3) + 0.25)
