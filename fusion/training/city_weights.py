@@ -131,8 +131,10 @@ def describe_pretraining(
         network: as built from the resolved configuration.
         samples, fold: what the run trains on.
     """
-    stream = network.streams["vision"] if "vision" in network.streams else None
-    if config.vision is None or not isinstance(stream, VisionStream) or stream.weights is None:
+    if config.vision is None:
+        return None
+    stream = network.streams["vision"]
+    if not isinstance(stream, VisionStream) or stream.weights is None:
         return None
     report = stream.weights
     about = read_about(Path(report.source))
