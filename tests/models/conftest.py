@@ -55,7 +55,15 @@ def configs(vision: VisionConfig) -> dict[str, NetworkConfig]:
         "trans-blstm-1": NetworkConfig(signal=one),
         "trans-blstm-2": NetworkConfig(signal=two),
         "vit+bilstm-late": NetworkConfig(vision, bilstm, "late"),
+        "vit+bilstm-late-gated": NetworkConfig(vision, bilstm, "late-gated"),
+        "vit+bilstm-late-mean": NetworkConfig(vision, bilstm, "late-mean"),
         "vit+convlstm-bottleneck": NetworkConfig(vision, tokens, "bottleneck", fusion_layer=1, bottlenecks=3),
+        "vit+convlstm-bottleneck-merged": NetworkConfig(vision, tokens, "bottleneck", fusion_layer=0, merge=0.5),
+        "vit+convlstm-bottleneck-shared": NetworkConfig(
+            vision, tokens, "bottleneck", fusion_layer=1, bottlenecks=3, shared_blocks=True
+        ),
+        "vit+convlstm-cross": NetworkConfig(vision, tokens, "cross", fusion_layer=1),
+        "vit+convlstm-joint": NetworkConfig(vision, tokens, "joint", fusion_layer=1),
     }
 
 

@@ -24,6 +24,7 @@ def test_parameters_are_those_of_the_formulas(configs: dict[str, NetworkConfig],
     conv = sum(4 * 5 * 9 * (c + 5) + 4 * 5 for c in (6, 5)) + (5 * D + D)
     tokens = D + 7 * D + 2 * BLOCK + NORM
     peepholes = 2 * 3 * 5 * 19
+    both = vit + conv + peepholes + tokens - NORM + HEAD  # one norm and one head for both
     hours, learned = 6 * D + D, D + 7 * D + NORM  # the projection of an hour's channels; class token, positions, norm
     full = 2 * 4 * (D * D + D * D + 2 * D) + 2 * D * D + D
     half = 2 * 4 * (D // 2) * (D + D // 2 + 2)
@@ -39,7 +40,13 @@ def test_parameters_are_those_of_the_formulas(configs: dict[str, NetworkConfig],
         "trans-blstm-1": hours + learned + 2 * (2 * 2 * D + ATTENTION + full) + HEAD,
         "trans-blstm-2": hours + learned + 2 * second + HEAD,
         "vit+bilstm-late": vit + lstm + NORM + 2 * D * CLASSES + CLASSES,
-        "vit+convlstm-bottleneck": vit + conv + peepholes + tokens - NORM + 3 * D + HEAD,
+        "vit+bilstm-late-gated": vit + lstm + NORM + 4 * D * D + HEAD,
+        "vit+bilstm-late-mean": vit + lstm + NORM + 2 * HEAD,
+        "vit+convlstm-bottleneck": both + 3 * D,
+        "vit+convlstm-bottleneck-merged": both + 4 * D,
+        "vit+convlstm-bottleneck-shared": both + 3 * D - 2 * BLOCK,
+        "vit+convlstm-cross": both,
+        "vit+convlstm-joint": both - BLOCK,
     }
 
 
