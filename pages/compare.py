@@ -41,7 +41,7 @@ def _choose(city: City) -> Comparison:
         return first
     settings = {setting.key: _setting_name(setting) for setting in first.settings}
     key = st.selectbox(
-        t("Runs of one kind of folds, seed and state of the data; different ones are never pooled"),
+        t("Runs of one kind of folds and state of the data; different ones are never pooled"),
         list(settings),
         format_func=settings.__getitem__,
         key=SETTING,
@@ -53,10 +53,9 @@ def _choose(city: City) -> Comparison:
 def _setting_name(setting: Setting) -> str:
     kind = t("spatial") if setting.fold_kind == "spatial" else t("random")
     return t(
-        "{folds} {kind} folds, seed {seed}, data {data}, model version {version}",
+        "{folds} {kind} folds, data {data}, model version {version}",
         folds=setting.folds,
         kind=kind,
-        seed=setting.seed,
         data=setting.city_fingerprint[:8],
         version=setting.model_version,
     )
@@ -76,13 +75,13 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
     tested = comparison.accuracy["n"].max()
     lines = [
         t(
-            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seed "
-            "{seed}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
+            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seeds "
+            "{seeds}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
             n=tested,
             groups=comparison.accuracy["groups"].max(),
             folds=setting.folds,
             kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
-            seed=setting.seed,
+            seeds=t(", ").join(map(str, comparison.seeds)),
         )
     ]
     if not comparison.same_cells:

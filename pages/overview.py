@@ -152,13 +152,16 @@ def _show_headline(city: City) -> None:
                 st.caption(t("95 % interval {interval}, same cells. It excludes zero.", interval=said))
             else:
                 st.caption(t("95 % interval {interval}, same cells. It includes zero: no proven gain.", interval=said))
+    spatial = comparison.setting.fold_kind == "spatial"
     notes = [
         t(
-            "Spatial test folds that share no pixel and no series with training ({folds} folds, seed {seed}); each "
+            "Spatial test folds that share no pixel and no series with training ({folds} folds, seeds {seeds}); each "
             "is the best of several models on the same test cells, so slightly flattered.",
             folds=comparison.setting.folds,
-            seed=comparison.setting.seed,
+            seeds=t(", ").join(map(str, comparison.seeds)),
         )
+        if spatial
+        else t("Random test folds: neighbours of the test cells are in training, which flatters every model.")
     ]
     if len(comparison.ceilings):
         listed = t(", ").join(

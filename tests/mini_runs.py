@@ -43,13 +43,21 @@ def write_runs(
     fingerprint: str | None = None,
     model_version: int = MODEL_VERSION,
     temperature: float = 1.5,
+    fold_kind: str = "spatial",
+    cost: bool = True,
 ) -> list[Path]:
-    """Write the runs of every experiment and fold into the city's own runs; return their folders."""
+    """Write the runs of every experiment and fold into the city's own runs; return their folders.
+
+    Another seed is right about as many cells, but others. Random folds deal cell by cell. Without `cost` a run is as
+    the first version of the program left it.
+    """
     labelled = store.functions(city)
     labelled = labelled.assign(id=grid.to_hex(labelled["cell"]), group=grid.parents(labelled["cell"]).astype("int64"))
     fold_of = pd.factorize(labelled["group"])[0] % folds
     if len(set(fold_of)) < folds:  # a city of one parent: cut it anyhow
         fold_of = np.arange(len(labelled)) % folds
+    if fold_kind == "random":
+        fold_of = np.random.default_rng(folds).permutation(len(labelled)) % folds
     written = []
     for number, (experiment, share) in enumerate((experiments or CORE).items()):
         for fold in range(folds):
@@ -58,9 +66,11 @@ def write_runs(
                 _write(
                     city,
                     experiment,
-                    _predict(part, share, number),
+                    _predict(part, share, number + 1000 * seed),
                     {
                         "seed": seed,
+                        "fold_kind": fold_kind,
+                        "share_kept": 0.5 if fold_kind == "spatial" else 0.6,
                         "fold": fold,
                         "folds": folds,
                         "not_evaluable": list(not_evaluable),
@@ -68,12 +78,21 @@ def write_runs(
                         "model_version": model_version,
                         "parameters": 100_000 * (number + 1),
                         "seconds": {"train": 20.0 * (number + 1), "predict": 1.0},
+                        **({"cost": _cost(number)} if cost else {}),
                     },
                     CEILINGS if ceilings else None,
                     temperature,
                 )
             )
     return written
+
+
+def _cost(number: int) -> dict:
+    return {
+        "parameters": 100_000 * (number + 1),
+        "multiply_adds": 20_000_000 * (number + 1),
+        "latency_ms": {"1": 2.0 + number, "32": 30.0 + 10 * number},
+    }
 
 
 def write_checkpoint(folder: Path, samples_meta: object, temperature: float = 1.0) -> Path:
@@ -120,7 +139,7 @@ def _predict(cells: pd.DataFrame, share: float, number: int) -> pd.DataFrame:
 def _write(
     city: City, experiment: str, predictions: pd.DataFrame, run: dict, ceilings: dict | None, temperature: float
 ) -> Path:
-    recipe = json.dumps([experiment, run["city_fingerprint"], run["model_version"]])
+    recipe = json.dumps([experiment, run["city_fingerprint"], run["model_version"], run["fold_kind"]])
     digits = hashlib.sha256(recipe.encode()).hexdigest()[:8]
     folder = city.runs / f"{experiment}-s{run['seed']}-f{run['fold']}of{run['folds']}-{digits}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,8 +150,6 @@ def _write(
     card = {
         "id": folder.name,
         "experiment": experiment,
-        "fold_kind": "spatial",
-        "share_kept": 0.5,
         "counts": {"train": 0, "validation": 0, "test": len(predictions)},
         "config": row.to_dict() if row is not None else {},
         "city": city.name,

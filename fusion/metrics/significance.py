@@ -156,7 +156,8 @@ def sign_flip(difference: ArrayLike, groups: ArrayLike, flips: int = 10_000, see
     nearly = observed - 1e-9 * np.abs(sums).sum()  # sums of the same numbers in another order differ in the last digit
     if len(sums) <= _ALL_FLIPS_UP_TO:
         # The sign of all changes only the sign of the sum: one half of the flips tells all.
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(sums) - 1))).reshape(-1, len(sums) - 1)
+        others = len(sums) - 1
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=others))).reshape(2**others, others)
         return float((np.abs(sums[0] + signs @ sums[1:]) >= nearly).mean())
     rng = np.random.default_rng(seed)
     reached = 1

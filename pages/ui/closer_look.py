@@ -9,7 +9,7 @@ from fusion.charts.palette import modality_name
 from fusion.city import City
 from fusion.serving import addresses
 from fusion.serving.comparison import Comparison
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.pooling import modality_of
 from pages.ui import comparing, components, language, legend, state
 from pages.ui.language import t
 from pages.views import compare as view

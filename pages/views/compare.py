@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from fusion.classes import FUNCTIONS
-from fusion.serving.comparison import REPORTED, Comparison, Reported
+from fusion.serving.comparison import Comparison
+from fusion.serving.reported import REPORTED, Reported
 from pages.views.formats import interval, p_value, points
 
 Translate = Callable[..., str]

@@ -105,6 +105,10 @@ def test_flips_of_three_blocks_by_hand() -> None:
     assert sign_flip([1, 1, 1, -1, 1], ["x", "x", "x", "y", "z"]) == pytest.approx(6 / 8)
 
 
+def test_one_block_that_differs_proves_nothing() -> None:
+    assert sign_flip([1, 1, 0, 0], ["x", "x", "y", "z"]) == 1.0
+
+
 def test_all_flips_agree_with_scipys_permutation_test() -> None:
     rng = np.random.default_rng(5)
     gap, groups = rng.normal(0.3, 1, 60), np.repeat(np.arange(10), 6)

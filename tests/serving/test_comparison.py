@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, confusion_matrix, f1_score
 
 from fusion.city import City, write_city
 from fusion.classes import IDS
@@ -16,7 +16,8 @@ from fusion.errors import InputError
 from fusion.geo import grid
 from fusion.metrics.significance import block_bootstrap
 from fusion.serving.comparison import compare_runs
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.pooling import modality_of
+from fusion.training.suites import CONTRASTS
 from tests.mini_runs import CEILINGS, CONFIDENT, write_runs
 from tests.miniature import build_miniature
 
@@ -31,6 +32,10 @@ def city(tmp_path: Path) -> City:
     with write_city(made.path) as writer:
         table.to_parquet(writer.new("functions.parquet"), index=False)
         return writer.commit(made.info)
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "predictions.parquet")
 
 
 def _edit(folder: Path, name: str, **values: object) -> None:
@@ -90,19 +95,95 @@ def test_runs_of_different_folds_are_never_pooled(city: City) -> None:
     assert other.accuracy["accuracy"].tolist() == pytest.approx([0.9], abs=0.02)
 
 
-def test_seeds_and_states_of_the_data_are_settings_of_their_own(city: City) -> None:
-    write_runs(city, {"vit": 0.5}, seed=0)
-    write_runs(city, {"vit": 0.5}, seed=1)
+def test_seeds_stand_together_and_states_of_the_data_apart(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.5}, seed=0) + write_runs(city, {"vit": 0.7}, seed=1)
     write_runs(city, {"vit": 0.5, "bilstm": 0.5}, fingerprint="another state")
+    parts = {seed: pd.concat([_read(folder) for folder in folders if f"-s{seed}-" in folder.name]) for seed in (0, 1)}
+    right = {seed: (table["true"] == table["predicted"]).to_numpy(dtype=float) for seed, table in parts.items()}
 
     comparison = compare_runs(city)
 
-    assert [(one.seed, one.city_fingerprint == city.fingerprint()) for one in comparison.settings] == [
-        *((0, True), (1, True)),
-        (0, False),
-    ]
-    assert comparison.stale == ()
-    assert compare_runs(city, comparison.settings[2].key).stale == ("data",)
+    assert [one.city_fingerprint == city.fingerprint() for one in comparison.settings] == [True, False]
+    assert (comparison.stale, comparison.seeds, comparison.same_seeds) == ((), (0, 1), True)
+    assert compare_runs(city, comparison.settings[1].key).stale == ("data",)
+    row = comparison.accuracy.iloc[0]
+    assert row["accuracy"] == pytest.approx((right[0].mean() + right[1].mean()) / 2)
+    assert (row["seed_low"], row["seed_high"]) == pytest.approx((right[0].mean(), right[1].mean()))
+    assert (row["seeds"], row["seeds_run"], row["n"]) == (2, "0, 1", len(right[0]))
+    shares = (right[0] + right[1]) / 2
+    assert (row["low"], row["high"]) == pytest.approx(block_bootstrap(shares, parts[0]["group"]))
+    columns = [f"p_{id_}" for id_ in IDS]
+    mean = (parts[0][columns].to_numpy(dtype=float) + parts[1][columns].to_numpy(dtype=float)) / 2
+    said = np.array(IDS)[mean.argmax(axis=1)]
+    assert row["ensemble"] == pytest.approx((said == parts[0]["true"].to_numpy()).mean())
+
+
+def test_one_seed_has_neither_spread_nor_ensemble(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+
+    row = compare_runs(city).accuracy.iloc[0]
+
+    assert math.isnan(row["seed_low"])
+    assert math.isnan(row["ensemble"])
+
+
+def test_scores_of_several_seeds_come_from_the_mean_of_their_counts(city: City) -> None:
+    folders = write_runs(city, {"vit": 0.5}, seed=0) + write_runs(city, {"vit": 0.7}, seed=1)
+    everything = pd.concat([_read(folder) for folder in folders])  # every cell twice: the same shares
+    counts = confusion_matrix(everything["true"], everything["predicted"], labels=list(IDS))
+
+    comparison = compare_runs(city)
+
+    row = comparison.accuracy.iloc[0]
+    np.testing.assert_allclose(comparison.confusion("vit").to_numpy(), counts / 2)
+    assert row["kappa"] == pytest.approx(cohen_kappa_score(everything["true"], everything["predicted"]))
+    assert row["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(everything["true"], everything["predicted"])
+    )
+    assert row["macro_f1"] == pytest.approx(f1_score(everything["true"], everything["predicted"], average="macro"))
+    assert row["quantity_disagreement"] + row["allocation_disagreement"] == pytest.approx(1 - row["accuracy"])
+
+
+def test_spatial_folds_go_before_more_runs_on_random_ones(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+    write_runs(city, {"vit": 0.8, "bilstm": 0.8}, fold_kind="random")
+
+    comparison = compare_runs(city)
+
+    assert [one.fold_kind for one in comparison.settings] == ["spatial", "random"]
+    other = compare_runs(city, comparison.settings[1].key)
+    assert other.accuracy["accuracy"].tolist() == pytest.approx([0.8, 0.8], abs=0.02)
+    for one in (comparison, other):  # whichever is shown, both stand in this table
+        row = one.flattery.iloc[0]
+        assert one.flattery["experiment"].tolist() == ["vit"]
+        assert (row["spatial"], row["random"]) == pytest.approx((0.5, 0.8), abs=0.02)
+        assert (row["spatial_trained"], row["random_trained"]) == (0.5, 0.6)
+
+
+def test_costs_are_means_of_runs_and_unknown_in_older_ones(city: City) -> None:
+    write_runs(city, {"vit": 0.5})
+    write_runs(city, {"bilstm": 0.4}, cost=False)
+
+    table = compare_runs(city).accuracy.set_index("experiment")
+
+    names = ["parameters", "multiply_adds", "latency_1_ms", "latency_32_ms", "train_s"]
+    assert table.loc["vit", names].tolist() == [100_000, 20_000_000, 2.0, 30.0, 20.0]
+    assert table.loc["bilstm", "parameters"] == 100_000
+    assert table.loc["bilstm", names[1:4]].isna().all()
+
+
+def test_declared_contrasts_are_all_there_and_goals_measured(city: City) -> None:
+    write_runs(city, {"vit-pretrained": 0.4, "convlstm": 0.5, "vit-pretrained+convlstm-bottleneck": 0.8})
+
+    comparison = compare_runs(city)
+
+    assert len(comparison.contrasts) == len(CONTRASTS)
+    assert comparison.contrasts["state"].tolist().count("run") == 2
+    closes, beats = comparison.goals()
+    assert closes.value == pytest.approx((0.8 - 0.5) / (CEILINGS["joint"] - 0.5), abs=0.05)
+    assert beats.value == pytest.approx(0.8 - CEILINGS["additive"], abs=0.02)
+    assert "closes" in comparison.to_text()
+    assert "Does fusion beat the image alone?" in comparison.to_text()
 
 
 def test_a_rerun_replaces_the_older_run_of_the_same_fold(city: City) -> None:
@@ -219,7 +300,7 @@ def test_no_runs_is_an_empty_comparison(city: City) -> None:
     assert comparison.headline() is None
     assert "no runs" in comparison.to_text()
     with pytest.raises(InputError, match="no runs of setting"):
-        compare_runs(city, "spatial-9-s0-v1-00000000")
+        compare_runs(city, "spatial-9-v1-00000000")
 
 
 def test_json_and_text_say_what_the_tables_say(city: City) -> None:
@@ -231,6 +312,10 @@ def test_json_and_text_say_what_the_tables_say(city: City) -> None:
     assert document["accuracy"][0]["experiment"] == "vit+bilstm-late"
     assert {row["f1"] for row in document["per_class"] if row["function"] == "airport"} == {None}
     assert [row["accuracy"] for row in document["reported_by_user"]] == [0.668, 0.636, 0.533]
+    assert all(row["source"] and row["data"] for row in document["reported_elsewhere"])
+    assert [(goal["key"], goal["met"]) for goal in document["goals"]] == [("closes", False)]
+    assert {row["state"] for row in document["contrasts"]} == {"not run"}
+    assert document["contrasts"][0]["p_holm"] is None
     text = comparison.to_text()
     assert "SYNTHETIC" in text
     assert "ceiling: joint" in text
