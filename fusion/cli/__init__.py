@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from fusion.cli import cities, robustness, runs, training
 from fusion.cli.ingest import ingest
+from fusion.cli.pretrain import pretrain
 from fusion.errors import FusionError
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    cities.demo, cities.quality, training.train, training.ablate, runs.reference, runs.compare, runs.predict,
+    cities.demo, cities.quality, pretrain, training.train, training.ablate, runs.reference, runs.compare, runs.predict,
     robustness.robustness,
     cities.cities, runs.runs,
 ):  # fmt: skip

@@ -233,7 +233,7 @@ def _train(
             losses.append(total / len(rows))
             if progress is not None:
                 progress(
-                    (epoch + 1) / options.epochs, f"pretraining {epoch + 1}/{options.epochs}, loss {losses[-1]:.3f}"
+                    (epoch + 1) / options.epochs, f"epoch {epoch + 1} of {options.epochs}, loss {losses[-1]:.3f}"
                 )
     return losses
 

@@ -3,13 +3,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from timm.models.vision_transformer import VisionTransformer
 
+import fusion.models.torchvision_guard  # noqa: F401  before timm
 from fusion.errors import ConfigError, FusionError, InputError
 from fusion.models import weights
 from fusion.models.config import InputSpec, NetworkConfig, VisionConfig
 from fusion.models.network import build_network
 from fusion.models.vision import VisionStream
+
+# isort: split
+from timm.models.vision_transformer import VisionTransformer
 
 SIZE = {"embed_dim": 16, "depth": 3, "num_heads": 2, "mlp_ratio": 2.0}
 
