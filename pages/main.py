@@ -24,6 +24,7 @@ PAGES = (
     ("activity_map", "Activity map", ":material/map:"),
     ("predict", "Predict", ":material/travel_explore:"),
     ("compare", "Compare", ":material/compare_arrows:"),
+    ("ablation", "Ablation", ":material/science:"),
 )
 
 

@@ -12,8 +12,7 @@ from fusion.city import City
 from fusion.serving.ablation_axes import places
 from fusion.serving.ablation_tables import axis_table, robustness_table, similarity_table
 from fusion.serving.comparison import Comparison, compare_runs
-from fusion.serving.pooling import Setting, group_runs, modality_of, setting_of
-from fusion.training.runs import RunRecord, load_runs
+from fusion.serving.pooling import Setting, modality_of
 from fusion.training.suites import AXES
 
 # Of the ceilings, those that the goals name: what late fusion cannot pass, and what no rule of a site's own can.
@@ -43,6 +42,7 @@ class AxisResult:
 class Ablation:
     """The ablation of one city and setting.
 
+    seeds: every seed that any row was run with.
     axes: name -> its rows, every axis of `AXES` in order, those without runs too.
     unimodal: experiment, modality, accuracy, low, high: the best image and the best signal row, as reference lines.
     ceilings: rule, accuracy: what the best late rule and the best joint rule reach; empty without a known answer.
@@ -56,6 +56,7 @@ class Ablation:
     setting: Setting | None  # None: no runs at all
     settings: tuple[Setting, ...]
     stale: tuple[str, ...]
+    seeds: tuple[int, ...]
     axes: Mapping[str, AxisResult]
     unimodal: pd.DataFrame
     ceilings: pd.DataFrame
@@ -64,11 +65,12 @@ class Ablation:
     problems: Mapping[str, str]
 
     def command(self, axis: str) -> str:
-        """Return the command that trains what an axis lacks, on the folds of the runs that are here."""
+        """Return the command that trains what an axis lacks, on the seeds and folds of the runs that are here."""
         names = " ".join(self.axes[axis].missing or AXES[axis])
         folds = self.setting.folds if self.setting is not None else 3
+        seeds = max(self.seeds, default=1) + 1
         split = f" --split {self.setting.fold_kind}" if self.setting and self.setting.fold_kind != "spatial" else ""
-        return f"python -m fusion ablate {names} --city {self.city} --seeds 2 --folds {folds}{split}"
+        return f"python -m fusion ablate {names} --city {self.city} --seeds {seeds} --folds {folds}{split}"
 
 
 def ablation_of(city: City, key: str | None = None, comparison: Comparison | None = None) -> Ablation:
@@ -84,8 +86,7 @@ def ablation_of(city: City, key: str | None = None, comparison: Comparison | Non
         RunError: a run's predictions are torn.
     """
     comparison = comparison if comparison is not None else compare_runs(city, key)
-    runs = _runs_of(city, comparison.setting) if comparison.setting is not None else {}
-    ranked = {name: runs[name] for name in comparison.accuracy["experiment"] if name in runs}
+    ranked = {name: comparison.runs[name] for name in comparison.accuracy["experiment"]}
     configs = {name: records[0].run.get("config") or {} for name, records in ranked.items()}
     axes = {}
     for name, declared in AXES.items():
@@ -100,6 +101,7 @@ def ablation_of(city: City, key: str | None = None, comparison: Comparison | Non
         setting=comparison.setting,
         settings=comparison.settings,
         stale=comparison.stale,
+        seeds=comparison.seeds,
         axes=axes,
         unimodal=_best_unimodal(comparison.accuracy),
         ceilings=ceilings[ceilings["rule"].isin(SHOWN_CEILINGS)].reset_index(drop=True),
@@ -107,11 +109,6 @@ def ablation_of(city: City, key: str | None = None, comparison: Comparison | Non
         robustness=robustness,
         problems={**comparison.problems, **torn},
     )
-
-
-def _runs_of(city: City, setting: Setting) -> dict[str, list[RunRecord]]:
-    records, _ = load_runs(city.run_folders())
-    return group_runs(record for record in records if setting_of(record) == setting)
 
 
 def _best_unimodal(accuracy: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,13 @@ from tests.miniature import cells
 pytestmark = pytest.mark.browser
 
 CELL = f"{int(cells()[9]):x}"
-PAGES = {"Overview": "概览", "Activity map": "信令活动", "Predict": "区域预测", "Compare": "单模态与融合"}
+PAGES = {
+    "Overview": "概览",
+    "Activity map": "信令活动",
+    "Predict": "区域预测",
+    "Compare": "单模态与融合",
+    "Ablation": "消融",
+}
 
 
 def test_the_browser_s_language_is_the_first(open_page, server) -> None:

@@ -1,0 +1,180 @@
+"""Ablation 消融: what each choice changes, one at a time, with intervals; runs are started from here."""
+
+import streamlit as st
+
+from fusion.charts.ablation_figures import axis_figure, difference_figure, savings_figure
+from fusion.city import City
+from fusion.serving.ablation import Ablation, AxisResult
+from fusion.serving.pooling import Setting
+from pages.ui import ablating, ablating_inside, comparing, components, language, models
+from pages.ui.language import t
+from pages.views import ablation as view
+
+try:  # H7 writes it now
+    from pages.ui import job_panel
+except ImportError:
+    job_panel = None
+
+SETTING, AXIS = "ablation_setting", "ablation_axis"
+
+
+def render() -> None:
+    """Draw the page."""
+    st.title(t("Ablation"))
+    city = components.require_city()
+    if city is None:
+        return
+    components.synthetic_banner(city)
+    ablation = _choose(city)
+    for name, reason in ablation.problems.items():
+        st.warning(f"{name}: {reason}", icon=":material/broken_image:")
+    if ablation.setting is None:
+        models.no_runs(city)
+    else:
+        components.stale_notice(ablation.stale, t("These results"))
+        _show_overview(city, ablation)
+        _show_axis(city, ablation)
+        ablating_inside.show_similarity(city, ablation)
+        ablating_inside.show_robustness(city, ablation)
+    if job_panel is not None:
+        job_panel.show(city)
+
+
+def _choose(city: City) -> Ablation:
+    """Let the reader choose among settings, where runs of several are there."""
+    first = ablating.ablation(city)
+    if len(first.settings) < 2:
+        return first
+    settings = {setting.key: _setting_name(setting) for setting in first.settings}
+    key = st.selectbox(
+        t("Runs of one kind of folds and one state of data and models; different ones are never pooled"),
+        list(settings),
+        format_func=settings.__getitem__,
+        key=SETTING,
+        persist_state="session",
+    )
+    return ablating.ablation(city, key)
+
+
+def _setting_name(setting: Setting) -> str:
+    return t(
+        "{folds} {kind} folds, data {data}, models {version}",
+        folds=setting.folds,
+        kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
+        data=setting.city_fingerprint[:8],
+        version=setting.model_version,
+    )
+
+
+def _show_overview(city: City, ablation: Ablation) -> None:
+    comparing.heading(city, t("What changes accuracy"))
+    table = view.overview(ablation, ablating.axis_titles())
+    st.dataframe(table, hide_index=True, width="stretch", column_config=ablating.overview_columns())
+    compared, expected = view.by_chance(ablation)
+    st.caption(
+        t(
+            "A row is proven better or worse where the 95 % interval of its difference to its reference row excludes "
+            "zero. {n} rows were compared without correction, so about {expected:.1f} of them would seem proven by "
+            "chance alone; the few declared questions, corrected together, stand on Compare.",
+            n=compared,
+            expected=expected,
+        )
+    )
+
+
+def _show_axis(city: City, ablation: Ablation) -> None:
+    titles = ablating.axis_titles()
+    there = next((name for name, result in ablation.axes.items() if len(result.rows)), next(iter(titles)))
+    comparing.heading(city, t("One choice at a time"))
+    axis = st.segmented_control(
+        t("Choice"),
+        list(titles),
+        format_func=titles.__getitem__,
+        default=there,
+        required=True,
+        key=AXIS,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    result = ablation.axes[axis]
+    st.markdown(ablating.axis_question(axis))
+    if result.rows.empty:
+        components.empty(t("No row of this axis was trained on this city yet."), f"`{ablation.command(axis)}`")
+        return
+    _show_charts(ablation, result)
+    lang = language.current()
+    st.markdown("\n".join(f"- {sentence}" for sentence in view.findings(result, lang, t)))
+    st.caption(_notes(ablation, result))
+    components.table_under(view.axis_rows(result, lang), f"{city.name}-{axis}", ablating.axis_columns())
+    if result.missing:
+        st.caption(t("Declared and not run yet: {names}.", names=t(", ").join(result.missing)))
+        st.code(ablation.command(axis), language="bash", wrap_lines=True)
+
+
+def _show_charts(ablation: Ablation, result: AxisResult) -> None:
+    lang = language.current()
+    # On the axis of single streams the reference lines would only repeat two of its rows.
+    lines = ablation.unimodal.iloc[:0] if result.name == "streams" else ablation.unimodal
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.plotly_chart(
+            axis_figure(result.rows, lines, ablation.ceilings, lang),
+            key="ablation_accuracy",
+            config=comparing.CHART,
+            alt=t("Accuracy of the rows of the axis with intervals, single modalities and ceilings"),
+        )
+    with right:
+        st.plotly_chart(
+            difference_figure(result.rows, lang),
+            key="ablation_difference",
+            config=comparing.CHART,
+            alt=t("Difference of each row to its reference row with paired intervals"),
+        )
+    if result.name == "merging":
+        _show_savings(result)
+
+
+def _show_savings(result: AxisResult) -> None:
+    known = result.rows.dropna(subset=["saved"])
+    if len(known) < 2:
+        components.empty(
+            t("What merging saves is not measured: these runs do not say how much they compute."),
+            t("Train them again to record it."),
+        )
+        return
+    st.plotly_chart(
+        savings_figure(known, language.current()),
+        key="ablation_savings",
+        config=comparing.CHART,
+        alt=t("Accuracy against the share of multiply-adds saved"),
+    )
+
+
+def _notes(ablation: Ablation, result: AxisResult) -> str:
+    """Say how the figures of an axis came about."""
+    setting = ablation.setting
+    assert setting is not None
+    notes = [
+        t(
+            "Accuracy of a single model: mean over seeds and {folds} {kind} test folds, block bootstrap over spatial "
+            "groups. Difference: the same seeds, folds and cells for both rows, so its interval is the one to trust.",
+            folds=setting.folds,
+            kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
+        )
+    ]
+    if len(ablation.unimodal) and result.name != "streams":
+        notes.append(t("Dotted lines: the best row of each modality alone."))
+    if len(ablation.ceilings):
+        notes.append(t("Dashed: ceilings, known because the city is synthetic."))
+    if result.rows["fewer"].any():
+        notes.append(t("* fewer seeds or folds than the fullest row here."))
+    declared = list(result.rows.loc[result.rows["declared"], "experiment"])
+    if declared:
+        notes.append(
+            t("Declared before they were run (suite core): {names}; the others explore.", names=t(", ").join(declared))
+        )
+    return " ".join(notes)
+
+
+if __name__ == "__main__":
+    render()
