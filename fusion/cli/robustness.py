@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from fusion.samples.sampleset import SampleSet
+
 FILE = "robustness.csv"
 
 
@@ -49,6 +51,19 @@ def robustness(
     if not record.shipped:
         write_table(table, record.folder / FILE)
     show_table(json.loads(table.to_json(orient="records", double_precision=6)), as_json, empty="nothing was measured")
+
+
+def damage_run(folder: "Path", samples: "SampleSet") -> None:
+    """Measure a run's robustness on its own test cells and write it into the run's folder."""
+    from fusion.analysis.robustness import measure_robustness
+    from fusion.serving.predictor import load_predictor
+    from fusion.training.runs import load_run
+
+    record = load_run(folder)
+    rows = samples.rows_of(record.predictions()["id"].to_numpy(dtype=str))
+    predictor = load_predictor(folder, "cpu")
+    table = measure_robustness(predictor, samples, rows, not_evaluable=record.run.get("not_evaluable", ()))
+    write_table(table, folder / FILE)
 
 
 def write_table(table: "pd.DataFrame", path: "Path") -> None:

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from fusion.training.experiment import Experiment
 
 
-def reference(city: CityName = DEMO, device: Device = "cpu") -> None:
-    """Train what ships: six experiments, one seed, three folds; results go to data/reference/.
+def reference(
+    city: CityName = DEMO,
+    device: Device = "cpu",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to n - 1.")] = 2,
+) -> None:
+    """Train what ships: the suite core on three folds; results go to data/reference/.
 
     Example: python -m fusion reference
     """
+    from fusion.cli.robustness import damage_run
     from fusion.serving.ceilings import known_ceilings
     from fusion.training.experiments import experiment_named
     from fusion.training.reference import REFERENCE, train_reference
@@ -28,7 +33,7 @@ def reference(city: CityName = DEMO, device: Device = "cpu") -> None:
     opened, samples = _samples(city, [experiment_named(name) for name in REFERENCE])
     train_reference(
         samples, opened.runs, opened.reference, device=device,
-        progress=progress_line("reference"), ceilings=known_ceilings(opened),
+        progress=progress_line("reference"), ceilings=known_ceilings(opened), damage=damage_run, seeds=seeds,
     )  # fmt: skip
     typer.echo(str(opened.reference))
 

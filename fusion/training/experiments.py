@@ -22,10 +22,10 @@ from fusion.models.config import (
 )
 from fusion.training.experiment import UNMEASURED, Experiment, TrainingConfig
 
-_VIT = VisionConfig.parse("vit 4x192, patch 16")
+_VIT = VisionConfig.parse("vit 4x192, patch 24")
 _PRETRAINED = replace(_VIT, weights=CITY_WEIGHTS)
 _IMAGES = {"vit": _VIT, "vit-pretrained": _PRETRAINED}
-_LEVELS = 4  # transformer blocks of a signal stream that meets the ViT's four level by level
+_LEVELS = 3  # transformer blocks of a signal stream that meets the upper three of the ViT's four, level by level
 _SIGNALS: dict[str, SignalConfig] = {
     "bilstm": BiLSTMConfig(),
     "convlstm": ConvLSTMConfig(),
@@ -161,7 +161,7 @@ _ROWS = (
         "",
         "Pretrained ViT and ConvLSTM, meeting from level 0 on through four bottleneck tokens (MBT, Nagrani 2021).",
     ),
-    _bottleneck("mid", "Bottleneck fusion from level 2 of 4 on.", fusion_layer=2),
+    _bottleneck("mid", "Bottleneck fusion from level 1 of 3 on.", fusion_layer=1),
     _bottleneck(
         "late", "Lf = L: no level fused, the mean of the logits with shared norm and head.", fusion_layer=_LEVELS
     ),

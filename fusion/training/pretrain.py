@@ -106,17 +106,19 @@ def pretraining_rows(samples: SampleSet, fold: Fold | None) -> np.ndarray:
     """Return the rows, labelled or not, that a fold's pretraining may see, ascending; all rows without a fold.
 
     On spatial folds those are all chips that share no pixel with a test chip. Random folds let training chips overlap
-    test chips, and so does their pretraining: only the test samples themselves, and others of their groups, stay out.
+    test chips, and so does their pretraining: only the test samples themselves stay out, and on a set without a map
+    whatever else is of their groups, which hold a region's copies.
 
     Raises:
         SampleError: fewer than `FEWEST_CHIPS` are left.
     """
     if fold is None:
         seen = np.ones(len(samples), dtype=bool)
-    elif fold.kind == "random":
-        seen = ~np.isin(samples.groups, samples.groups[fold.test])
-    else:
+    elif fold.kind == "spatial":
         seen = ~Reach(samples).overlaps(fold.test)
+    else:
+        copies = samples.groups if samples.meta.grid == "square" else np.arange(len(samples))
+        seen = ~np.isin(copies, copies[fold.test])
     _check_chips(samples, int(seen.sum()))
     return np.flatnonzero(seen)
 
@@ -232,9 +234,7 @@ def _train(
                 total += value * len(part)
             losses.append(total / len(rows))
             if progress is not None:
-                progress(
-                    (epoch + 1) / options.epochs, f"epoch {epoch + 1} of {options.epochs}, loss {losses[-1]:.3f}"
-                )
+                progress((epoch + 1) / options.epochs, f"epoch {epoch + 1} of {options.epochs}, loss {losses[-1]:.3f}")
     return losses
 
 

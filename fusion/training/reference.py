@@ -1,8 +1,9 @@
-"""The reference runs: six experiments on three folds of the demo city, whose results ship with the program.
+"""The reference runs: the suite `core` on three folds of the demo city, whose results ship with the program.
 
-`data/reference/<city>/<id>/` holds the small results of all 18 runs and, for fold 0 of the fusion and its two unimodal
-partners, the checkpoint with weights in half precision (20 MB at most in all). What half precision does to the
-predictions is checked before anything is shipped.
+`data/reference/<city>/<id>/` holds the small results of all runs and, for one seed and fold of a fusion and its two
+unimodal partners, the checkpoint with weights in half precision (20 MB at most in all). What half precision does to
+the predictions is checked before anything is shipped. Three rows are also run on a random split, to show what that
+flatters, and four are damaged at test time.
 """
 
 import json
@@ -14,17 +15,31 @@ import numpy as np
 
 from fusion.errors import RunError
 from fusion.samples.sampleset import SampleSet
-from fusion.training.ablate import Ceilings, ablate, plan
+from fusion.training.ablate import Ceilings, Trial, ablate, plan
 from fusion.training.runs import RUN_FILES, WEIGHT_FILES, RunRecord, load_run
+from fusion.training.suites import CORE
 
 Progress = Callable[[float, str], None]
+Damage = Callable[[Path, SampleSet], None]
 
-REFERENCE = ("vit", "bilstm", "convlstm", "vit+bilstm-late", "vit+convlstm-late", "vit+convlstm-bottleneck")
-WITH_WEIGHTS = ("vit", "convlstm", "vit+convlstm-bottleneck")
-SEED, FOLDS, WEIGHTS_FOLD = 0, 3, 0
+REFERENCE = CORE
+SEEDS, FOLDS = 2, 3
+WITH_WEIGHTS = ("vit-pretrained", "convlstm-transformer", "vit-pretrained+convlstm-bottleneck-dropout")
+WITH_DAMAGE = (*WITH_WEIGHTS, "vit-pretrained+convlstm-bottleneck")
+RANDOM_SPLIT = ("vit-pretrained", "convlstm-transformer", "vit-pretrained+convlstm-bottleneck")
+FIRST = (0, 0)  # the seed and fold of checkpoints, damage and random split
 
 _LARGEST_BYTES = 20_000_000
 _LARGEST_SHIFT = 0.02  # in any probability, from storing weights in half precision
+_EXTRA_FILES = ("robustness.csv",)
+
+
+def reference_trials(seeds: int = SEEDS) -> list[Trial]:
+    """Return what is trained: the suite on the spatial folds, and `RANDOM_SPLIT` on the first random one."""
+    return [
+        *plan(REFERENCE, range(seeds), FOLDS),
+        *plan(RANDOM_SPLIT, [FIRST[0]], FOLDS, run_folds=FIRST[1] + 1, split="random"),
+    ]
 
 
 def train_reference(
@@ -35,8 +50,10 @@ def train_reference(
     device: str = "cpu",
     jobs: int | None = None,
     progress: Progress | None = None,
+    damage: Damage | None = None,
+    seeds: int = SEEDS,
 ) -> list[RunRecord]:
-    """Train what is not trained yet, publish all 18 runs, and return them as shipped.
+    """Train what is not trained yet, publish all runs, and return them as shipped.
 
     Args:
         samples: the demo city's SampleSet (layout "days").
@@ -45,12 +62,13 @@ def train_reference(
         ceilings: from test ids to the known best accuracies by rule.
         device, jobs: as for `ablate`.
         progress: called as runs end.
+        damage: measures the robustness of a run into its folder; called for `WITH_DAMAGE` where that is not there yet.
+        seeds: training seeds 0 to n - 1.
 
     Raises:
         RunError: a run failed, or the results are larger than what may ship.
     """
-    trials = plan(REFERENCE, [SEED], FOLDS)
-    outcomes = ablate(samples.folder, trials, runs_dir, device, jobs, progress, ceilings)
+    outcomes = ablate(samples.folder, reference_trials(seeds), runs_dir, device, jobs, progress, ceilings)
     if failed := [outcome for outcome in outcomes if outcome.folder is None]:
         first = failed[0]
         raise RunError(
@@ -59,9 +77,11 @@ def train_reference(
     shipped = []
     for outcome in outcomes:
         assert outcome.folder is not None
-        name, fold = outcome.trial.experiment.name, outcome.trial.fold
-        weights = fold == WEIGHTS_FOLD and name in WITH_WEIGHTS
-        shipped.append(publish(outcome.folder, target, samples if weights else None))
+        trial, name = outcome.trial, outcome.trial.experiment.name
+        chosen = (trial.seed, trial.fold) == FIRST and trial.split != "random"
+        if damage is not None and chosen and name in WITH_DAMAGE and not (outcome.folder / _EXTRA_FILES[0]).is_file():
+            damage(outcome.folder, samples)
+        shipped.append(publish(outcome.folder, target, samples if chosen and name in WITH_WEIGHTS else None))
     _remove_others(target, {record.id for record in shipped})
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     if size > _LARGEST_BYTES:
@@ -82,6 +102,9 @@ def publish(folder: Path, target: Path, samples: SampleSet | None = None) -> Run
     written.mkdir(parents=True)
     for name in RUN_FILES:
         shutil.copyfile(record.folder / name, written / name)
+    for name in _EXTRA_FILES:
+        if (record.folder / name).is_file():
+            shutil.copyfile(record.folder / name, written / name)
     run = {**record.run, "shipped": True}
     (written / "run.json").write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if samples is not None:

@@ -24,7 +24,7 @@ class Contrast:
 
 CORE = (
     "vit-pretrained",
-    "convlstm",
+    "convlstm-transformer",
     "trans-blstm-2",
     "vit+bilstm-late",
     "vit-pretrained+bilstm-late",
@@ -106,8 +106,10 @@ _LATE = "vit-pretrained+convlstm-late"
 _DEEP = "vit-pretrained+convlstm-bottleneck"
 CONTRASTS: tuple[Contrast, ...] = (
     Contrast(_DEEP, "vit-pretrained", "Does fusion beat the image alone?", "融合是否优于仅影像？"),
-    Contrast(_DEEP, "convlstm", "Does fusion beat the signal alone?", "融合是否优于仅信令？"),
-    Contrast(_LATE, "convlstm", "Is late fusion enough to beat the signal alone?", "后期融合是否已优于仅信令？"),
+    Contrast(_DEEP, "convlstm-transformer", "Does fusion beat the signal alone?", "融合是否优于仅信令？"),
+    Contrast(
+        _LATE, "convlstm-transformer", "Is late fusion enough to beat the signal alone?", "后期融合是否已优于仅信令？"
+    ),
     Contrast(_DEEP, _LATE, "Does meeting level by level beat concatenation?", "逐层交互是否优于末端拼接？"),
     Contrast(_DEEP, "vit-pretrained+convlstm-joint", "Bottlenecks or joint attention?", "瓶颈还是联合注意力？"),
     Contrast(f"{_DEEP}-mid", _DEEP, "Mid or early fusion?", "中期还是早期融合？"),
@@ -115,7 +117,7 @@ CONTRASTS: tuple[Contrast, ...] = (
         "vit-pretrained+bilstm-late", "vit+bilstm-late", "Does pretraining the ViT help?", "预训练 ViT 是否有益？"
     ),
     Contrast(_LATE, "vit-pretrained+bilstm-late", "Does ConvLSTM beat BiLSTM?", "ConvLSTM 是否优于 BiLSTM？"),
-    Contrast("trans-blstm-2", "convlstm", "Does TRANS-BLSTM beat ConvLSTM?", "TRANS-BLSTM 是否优于 ConvLSTM？"),
+    Contrast("trans-blstm-2", "convlstm-transformer", "TRANS-BLSTM or ConvLSTM?", "TRANS-BLSTM 还是 ConvLSTM？"),
     Contrast(f"{_DEEP}-orthogonal", _DEEP, "Does coupling the levels help?", "层级约束是否有益？"),
     Contrast(f"{_DEEP}-merged", _DEEP, "What does token merging cost?", "合并令牌代价多大？"),
     Contrast(f"{_DEEP}-dropout", _DEEP, "What does modality dropout cost?", "模态丢弃代价多大？"),

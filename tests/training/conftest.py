@@ -13,7 +13,7 @@ from fusion.training.experiment import Experiment
 from fusion.training.experiments import EXPERIMENTS
 
 CENTRE = (113.65, 34.76)
-CHIP_PX = 32
+CHIP_PX = 48
 
 
 def write_planted(folder: Path, unlabelled: int = 5, seed: int = 0) -> SampleSet:

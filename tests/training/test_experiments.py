@@ -50,7 +50,7 @@ def test_rows_of_an_axis_differ_in_that_thing_alone(axis: str) -> None:
 
 
 def test_suites_and_rows_mix_without_doubles() -> None:
-    assert suite_rows(["bilstm", "core", "convlstm"]) == ("bilstm", *SUITES["core"])
+    assert suite_rows(["bilstm", "core", "vit-pretrained"]) == ("bilstm", *SUITES["core"])
     with pytest.raises(ConfigError, match=r"unknown experiment or suite 'cor' \(did you mean core"):
         suite_rows(["cor"])
 
