@@ -3,15 +3,16 @@
 import streamlit as st
 
 from fusion.charts.class_figures import per_class_figure
-from fusion.charts.figures import accuracy_figure, paired_figure
+from fusion.charts.figures import accuracy_figure
 from fusion.city import City
-from fusion.serving.comparison import Comparison, Setting
-from pages.ui import closer_look, comparing, components, language, models
+from fusion.serving.comparison import Comparison
+from fusion.serving.pooling import Setting
+from pages.ui import closer_look, comparing, components, elsewhere, language, models, paired_tests
 from pages.ui.language import t
 from pages.views import compare as view
 from pages.views.formats import percent
 
-SETTING, PAIRS = "compare_setting", "compare_pairs"
+SETTING = "compare_setting"
 
 
 def render() -> None:
@@ -26,12 +27,21 @@ def render() -> None:
         st.warning(f"{name}: {reason}", icon=":material/broken_image:")
     if comparison.setting is None:
         models.no_runs(city)
+        elsewhere.show()
         return
     components.stale_notice(comparison.stale, t("These results"))
+    if comparison.setting.fold_kind == "random" and len(comparison.settings) > 1:
+        st.warning(
+            t("Random folds: every test cell has neighbours in training, which flatters all that follows."),
+            icon=":material/shuffle:",
+        )
     _show_accuracy(city, comparison)
-    _show_pairs(city, comparison)
+    _show_goals(city, comparison)
+    paired_tests.show(city, comparison)
     _show_classes(city, comparison)
     closer_look.show(city, comparison)
+    paired_tests.show_flattery(city, comparison)
+    elsewhere.show()
 
 
 def _choose(city: City) -> Comparison:
@@ -65,34 +75,12 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
     lang = language.current()
     comparing.heading(city, t("Accuracy"))
     st.plotly_chart(
-        accuracy_figure(comparison.accuracy, comparison.ceilings, view.reported_rows(lang), lang),
+        accuracy_figure(comparison.accuracy, comparison.ceilings, lang),
         key="compare_accuracy",
         config=comparing.CHART,
-        alt=t("Accuracy of every model with its interval, the ceilings and the user's reported figures"),
+        alt=t("Accuracy of every model with its interval, beside the ceilings"),
     )
-    setting = comparison.setting
-    assert setting is not None
-    tested = comparison.accuracy["n"].max()
-    lines = [
-        t(
-            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seeds "
-            "{seeds}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
-            n=tested,
-            groups=comparison.accuracy["groups"].max(),
-            folds=setting.folds,
-            kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
-            seeds=t(", ").join(map(str, comparison.seeds)),
-        )
-    ]
-    if not comparison.same_cells:
-        lines.append(t("Not every model was run on the same folds: compare them only in the paired test below."))
-    lines.append(
-        t(
-            "Hollow: reported by the user (weekly report of 14 to 27 December 2022), own data set, not measured here "
-            "and not comparable with the rest."
-        )
-    )
-    st.caption(" ".join(lines))
+    st.caption(" ".join(_accuracy_notes(comparison)))
     if len(comparison.ceilings):
         with st.expander(t("What the ceilings assume")):
             st.markdown(
@@ -109,52 +97,56 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
                     "those with neighbours (dotted, and the oracle) bound a model that looks around itself."
                 )
             )
-    components.table_under(view.accuracy_table(comparison, lang), f"{city.name}-accuracy", comparing.accuracy_columns())
+    components.table_under(view.accuracy_table(comparison), f"{city.name}-accuracy", comparing.accuracy_columns())
 
 
-def _show_pairs(city: City, comparison: Comparison) -> None:
-    comparing.heading(city, t("Does fusion gain? The same cells, model against model"))
-    paired = comparison.paired
-    if paired.empty:
-        components.empty(
-            t("No fusion and unimodal model were tested on common cells."),
+def _accuracy_notes(comparison: Comparison) -> list[str]:
+    setting, accuracy = comparison.setting, comparison.accuracy
+    assert setting is not None
+    notes = [
+        t(
+            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seeds "
+            "{seeds}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
+            n=accuracy["n"].max(),
+            groups=accuracy["groups"].max(),
+            folds=setting.folds,
+            kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
+            seeds=t(", ").join(map(str, comparison.seeds)),
+        )
+    ]
+    if len(comparison.seeds) > 1:
+        notes.append(
             t(
-                "Train both on the same folds, for instance "
-                "`python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
-                city=city.name,
-            ),
+                "A mark is what one model reaches, on average over its seeds; an ensemble of them, in the table, is "
+                "usually better and another thing."
+            )
         )
+    if not comparison.same_cells:
+        notes.append(t("Not every model was run on the same folds: compare them only in the paired test below."))
+    elif not comparison.same_seeds:
+        notes.append(t("Not every model was run with the same seeds: the paired tests below use the common ones."))
+    if accuracy["transductive"].any():
+        names = t(", ").join(accuracy.loc[accuracy["transductive"], "experiment"])
+        notes.append(t("Pretrained on imagery that includes the test area: {names}.", names=names))
+    return notes
+
+
+def _show_goals(city: City, comparison: Comparison) -> None:
+    goals = comparison.goals()
+    if not goals:
         return
-    own = paired[paired["own_stream"]]
-    if 0 < len(own) < len(paired):
-        choice = st.segmented_control(
-            t("Pairs"),
-            ["own", "all"],
-            format_func={"own": t("Each fusion against its own streams"), "all": t("Every pair")}.__getitem__,
-            default="own",
-            required=True,
-            key=PAIRS,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
-        paired = own if choice == "own" else paired
-    st.plotly_chart(
-        paired_figure(paired, language.current()),
-        key="compare_paired",
-        config=comparing.CHART,
-        alt=t("Accuracy of each fusion minus that of each unimodal model on the same cells, with intervals"),
-    )
-    headline = comparison.headline()
-    if headline and headline["paired"]:
-        st.markdown(view.paired_sentence(headline["paired"], t))
+    comparing.heading(city, t("The goals"))
+    for column, goal in zip(st.columns(len(goals)), goals, strict=True):
+        with column.container(border=True, height="stretch"):
+            title, value, said = view.goal_words(goal, t)
+            st.metric(title, value)
+            st.caption(said)
     st.caption(
         t(
-            "Intervals draw spatial groups with replacement. McNemar's test stands beside them for comparability: it "
-            "takes cells for independent, which neighbours are not, so its p-values are too small. No correction for "
-            "the number of pairs."
+            "Set before the runs. Intervals over spatial groups, the ceilings taken as given; the best of several "
+            "models on the same test cells is slightly flattered."
         )
     )
-    components.table_under(view.paired_table(paired), f"{city.name}-paired", comparing.paired_columns())
 
 
 def _show_classes(city: City, comparison: Comparison) -> None:

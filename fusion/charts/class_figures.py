@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fusion.charts.names import short_names
 from fusion.charts.palette import COLOURS, FAINT, GREY, class_names
 from fusion.classes import IDS
 
@@ -37,8 +38,12 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     values = table.to_numpy(dtype=float)
     text = [["—" if np.isnan(value) else f"{value * 100:.0f}" for value in row] for row in values]
     missing = _word("not_evaluable", lang)
-    hover = [[missing if np.isnan(value) else f"F1 = {value * 100:.1f} %" for value in row] for row in values]
-    names, lines = _short_names(lang), experiments
+    hover = [
+        [f"{name}<br>{missing if np.isnan(value) else f'F1 = {value * 100:.1f} %'}" for value in row]
+        for name, row in zip(experiments, values, strict=True)
+    ]
+    short = short_names(experiments)
+    names, lines = _class_names(lang), [short[name] for name in experiments]
     figure = go.Figure()
     figure.add_heatmap(
         z=np.where(np.isnan(values), 1.0, np.nan),
@@ -62,7 +67,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
         showscale=False,
         xgap=2,
         ygap=2,
-        hovertemplate="%{y}<br>%{x}<br><b>%{customdata}</b><extra></extra>",
+        hovertemplate="%{x}<br><b>%{customdata}</b><extra></extra>",
         hoverongaps=False,
     )
     for row, line in enumerate(lines):
@@ -75,7 +80,7 @@ def per_class_figure(per_class: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure.update_layout(
         xaxis={"side": "top", "automargin": True, "showgrid": False},
         yaxis={"autorange": "reversed", "automargin": True, "showgrid": False},
-        height=150 + 44 * max(len(experiments), 1),
+        height=140 + 40 * max(len(experiments), 1),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
     )
     return figure
@@ -85,14 +90,14 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
     """Draw a confusion matrix: colour = share of the true class's cells (row), number = count.
 
     Args:
-        confusion: (9,9) counts, rows true and columns predicted, both in class order.
+        confusion: (9,9) counts, rows true and columns predicted, both in class order; means of several seeds.
         lang: `en` or `zh`.
     """
     counts = confusion.to_numpy(dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         shares = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), np.nan)
-    names = _short_names(lang)
+    names = _class_names(lang)
     figure = go.Figure()
     figure.add_heatmap(
         z=shares * 100,
@@ -113,7 +118,7 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
     )
     for row, name in enumerate(names):
         for column, other in enumerate(names):
-            if counts[row, column] == 0:
+            if counts[row, column] < 0.5:  # none, or a mean over seeds that rounds to none
                 continue
             figure.add_annotation(
                 x=other,
@@ -176,7 +181,7 @@ def reliability_figure(reliability: pd.DataFrame, lang: str = "en") -> go.Figure
     return figure
 
 
-def _short_names(lang: str) -> list[str]:
+def _class_names(lang: str) -> list[str]:
     """One word a class, for narrow columns."""
     return class_names(lang) if lang == "zh" else [id_.capitalize() for id_ in IDS]
 

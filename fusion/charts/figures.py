@@ -1,35 +1,30 @@
-"""Table -> plotly Figure for the comparison of models: accuracy with ceilings, paired differences, cost.
+"""Table -> plotly Figure for the comparison of models: accuracy with ceilings, cost, what others reported.
 
 Pure functions: a pandas table of `fusion.serving.comparison` in, a `plotly.graph_objects.Figure` out; nothing is
 computed here that the table does not say. Shares are 0..1 in tables and per cent on axes. Text and grid colours are
-left to the page's theme. What a model does class by class lies in `class_figures`.
+left to the page's theme. What a model does class by class lies in `class_figures`, differences in `paired_figures`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fusion.charts.palette import (
-    COLOURS,
-    FAINT,
-    GREY,
-    MODALITIES,
-    SYMBOLS,
-    modality_name,
-)
+from fusion.charts.names import short_names
+from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, modality_name, translucent
 
 _WORDS = {
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
     "score": {"en": "Accuracy on test cells", "zh": "测试单元上的准确率"},
-    "reported": {"en": "reported by the user", "zh": "用户自报"},
-    "difference": {"en": "Difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
-    "none": {"en": "no difference", "zh": "无差异"},
+    "elsewhere": {"en": "Accuracy reported elsewhere, on other data", "zh": "他处在其他数据上报告的准确率"},
+    "by_user": {"en": "reported by the user", "zh": "用户自报"},
+    "published": {"en": "published", "zh": "公开发表"},
+    "spread": {"en": "worst to best seed", "zh": "最差至最好种子"},
+    "seeds": {"en": "seeds", "zh": "个种子"},
     "cells": {"en": "cells", "zh": "个单元"},
-    "seconds": {"en": "s of training a run", "zh": "秒（每次训练）"},
     "parameters": {"en": "Parameters, millions", "zh": "参数量（百万）"},
-    "right": {"en": "right of the line: fusion is better", "zh": "线右侧：融合更好"},
+    "multiply_adds": {"en": "Multiply-adds a cell, millions", "zh": "每单元乘加运算（百万）"},
 }
 _LABEL_LEVELS = 5  # seven ceilings at most: those that share a level lie far apart
 _CEILING_WORDS = {
@@ -43,26 +38,27 @@ _CEILING_WORDS = {
 }
 
 
-def accuracy_figure(
-    accuracy: pd.DataFrame, ceilings: pd.DataFrame, reported: Sequence[Mapping[str, object]], lang: str = "en"
-) -> go.Figure:
-    """Draw every experiment's accuracy with its interval beside the ceilings and the user's own reported figures.
+def accuracy_figure(accuracy: pd.DataFrame, ceilings: pd.DataFrame, lang: str = "en") -> go.Figure:
+    """Draw every experiment's accuracy with its interval beside the ceilings.
 
     Args:
-        accuracy: columns experiment, modality, accuracy, low, high, n; one row a line, best first.
+        accuracy: columns experiment, modality, accuracy, low, high, n, seeds, seed_low, seed_high (the worst and best
+            seed, a faint bar; NaN for one seed); one row a line, best first.
         ceilings: columns rule, accuracy; lines, dotted for a rule with neighbours. Empty without a known answer.
-        reported: `name` and `accuracy` of each figure that was not measured here; hollow markers under a rule.
         lang: `en` or `zh`.
     """
+    short = short_names(accuracy["experiment"])
+    labels = [short[name] for name in accuracy["experiment"]]
     figure = go.Figure()
-    labels = list(accuracy["experiment"])
+    _draw_seeds(figure, accuracy, labels, lang)
     for modality in MODALITIES:
-        rows = accuracy[accuracy["modality"] == modality]
+        chosen = (accuracy["modality"] == modality).to_numpy()
+        rows = accuracy[chosen]
         if rows.empty:
             continue
         figure.add_scatter(
             x=rows["accuracy"] * 100,
-            y=rows["experiment"],
+            y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
             error_x={
                 "type": "data",
                 "array": (rows["high"] - rows["accuracy"]) * 100,
@@ -73,138 +69,117 @@ def accuracy_figure(
             mode="markers",
             name=modality_name(modality, lang),
             marker={"size": 11, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
-            customdata=np.stack([rows["low"] * 100, rows["high"] * 100, rows["n"]], axis=1),
+            customdata=rows[["experiment", "low", "high", "n", "seeds"]]
+            .assign(low=rows["low"] * 100, high=rows["high"] * 100)
+            .to_numpy(),
             hovertemplate=(
-                "%{y}<br><b>%{x:.1f} %</b> [%{customdata[0]:.1f}, %{customdata[1]:.1f}]"
-                f"<br>n = %{{customdata[2]:,.0f}} {_word('cells', lang)}<extra></extra>"
+                "%{customdata[0]}<br><b>%{x:.1f} %</b> [%{customdata[1]:.1f}, %{customdata[2]:.1f}]"
+                f"<br>n = %{{customdata[3]:,.0f}} {_word('cells', lang)}, %{{customdata[4]}} {_word('seeds', lang)}"
+                "<extra></extra>"
             ),
         )
-    own = [str(row["name"]).replace(" + ", "<br>+ ") for row in reported]  # long, and a phone is narrow
-    if reported:
-        figure.add_scatter(
-            x=[float(str(row["accuracy"])) * 100 for row in reported],
-            y=own,
-            mode="markers",
-            name=_word("reported", lang),
-            marker={"size": 11, "color": GREY, "symbol": "circle-open", "line": {"width": 2}},
-            hovertemplate=f"%{{y}}<br><b>%{{x:.1f}} %</b> {_word('reported', lang)}<extra></extra>",
-        )
     _draw_ceilings(figure, ceilings, lang)
-    order = [*labels, *own]
-    if reported and labels:
-        figure.add_hline(y=len(labels) - 0.5, line={"color": FAINT, "width": 2})
     figure.update_layout(
-        xaxis={"title": _word("accuracy", lang), "range": _span(accuracy, ceilings, reported), "ticksuffix": " %"},
+        xaxis={"title": _word("accuracy", lang), "range": _span(accuracy, ceilings), "ticksuffix": " %"},
         yaxis={
             "categoryorder": "array",
-            "categoryarray": order,
-            "range": [len(order) - 0.4, -0.6],
+            "categoryarray": labels,
+            "range": [len(labels) - 0.4, -0.6],
             "automargin": True,
             "title": None,
         },
-        legend={"orientation": "h", "y": -0.16 - 0.6 / max(len(order), 1), "x": 0, "yanchor": "top"},
-        height=170 + 44 * max(len(order), 3),
+        legend={"orientation": "h", "y": -0.16 - 0.5 / max(len(labels), 1), "x": 0, "yanchor": "top"},
+        height=180 + 40 * max(len(labels), 3),
         margin={"l": 8, "r": 16, "t": 10 + 18 * _LABEL_LEVELS if len(ceilings) else 16, "b": 8},
         hovermode="closest",
     )
     return figure
 
 
-def paired_figure(paired: pd.DataFrame, lang: str = "en") -> go.Figure:
-    """Draw fusion minus unimodal accuracy on the same cells, with block-bootstrap intervals, against zero.
+def reported_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
+    """Draw figures that others reported on other data: a hollow mark each, a bar where a range is told.
 
     Args:
-        paired: columns fusion, unimodal, modality (of the unimodal), difference, low, high, n.
+        rows: columns name, low, high, user (whether it is the user's own), source; low = high for one figure.
         lang: `en` or `zh`.
     """
-    labels = [
-        f"{fusion}<br>− {unimodal}" for fusion, unimodal in zip(paired["fusion"], paired["unimodal"], strict=True)
-    ]
+    labels = [_two_lines(str(name)) for name in rows["name"]]
     figure = go.Figure()
-    for modality in ("image", "signal"):
-        chosen = (paired["modality"] == modality).to_numpy()
-        rows = paired[chosen]
-        if rows.empty:
+    for label, row in zip(labels, rows.to_dict("records"), strict=True):
+        if row["low"] < row["high"]:
+            figure.add_scatter(
+                x=[row["low"] * 100, row["high"] * 100],
+                y=[label, label],
+                mode="lines",
+                line={"color": translucent(GREY, 0.45), "width": 10},
+                showlegend=False,
+                hoverinfo="skip",
+            )
+    for user, word, symbol in ((True, "by_user", "circle-open"), (False, "published", "diamond-open")):
+        chosen = (rows["user"] == user).to_numpy()
+        part = rows[chosen]
+        if part.empty:
             continue
+        # a range has a mark at either end, so that it is not taken for an interval around something measured
+        ranges = part[part["high"] > part["low"]]
+        ends = pd.concat([part.assign(x=part["low"]), ranges.assign(x=ranges["high"])])
+        texts = [
+            f"{low * 100:.4g} %" if low == high else f"{low * 100:.4g}–{high * 100:.4g} %"
+            for low, high in zip(ends["low"], ends["high"], strict=True)
+        ]
         figure.add_scatter(
-            x=rows["difference"] * 100,
-            y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
-            error_x={
-                "type": "data",
-                "array": (rows["high"] - rows["difference"]) * 100,
-                "arrayminus": (rows["difference"] - rows["low"]) * 100,
-                "thickness": 2,
-                "width": 5,
-            },
+            x=ends["x"] * 100,
+            y=[labels[rows.index.get_loc(index)] for index in ends.index],
             mode="markers",
-            name=f"− {modality_name(modality, lang)}",
-            marker={"size": 10, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
-            customdata=np.stack([rows["low"] * 100, rows["high"] * 100, rows["n"]], axis=1),
-            hovertemplate=(
-                "%{y}<br><b>%{x:+.1f}</b> [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]"
-                f"<br>n = %{{customdata[2]:,.0f}} {_word('cells', lang)}<extra></extra>"
-            ),
+            name=_word(word, lang),
+            marker={"size": 10, "color": GREY, "symbol": symbol, "line": {"width": 2}},
+            customdata=np.stack([ends["name"], texts], axis=1),
+            hovertemplate=f"%{{customdata[0]}}<br><b>%{{customdata[1]}}</b><br>{_word(word, lang)}<extra></extra>",
         )
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})
-    figure.add_annotation(
-        x=0,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="left",
-        text=_word("right", lang) + " →",
-        showarrow=False,
-        font={"color": GREY, "size": 12},
-    )
     figure.update_layout(
-        xaxis={"title": _word("difference", lang), "zeroline": False},
+        xaxis={"title": _word("elsewhere", lang), "ticksuffix": " %", "range": [35, 100]},
         yaxis={
             "categoryorder": "array",
             "categoryarray": labels,
             "range": [len(labels) - 0.4, -0.6],
             "automargin": True,
         },
-        legend={"orientation": "h", "y": -0.2 - 0.6 / max(len(labels), 1), "x": 0, "yanchor": "top"},
-        height=140 + 52 * max(len(labels), 2),
-        margin={"l": 8, "r": 16, "t": 32, "b": 8},
+        legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
+        height=150 + 36 * max(len(labels), 3),
+        margin={"l": 8, "r": 16, "t": 12, "b": 8},
     )
     return figure
 
 
-def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
-    """Draw accuracy against the number of parameters, which every machine agrees on; seconds of training on hover.
+def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figure:
+    """Draw accuracy against a cost that every machine agrees on; a number a mark, since names of a dozen would meet.
 
     Args:
-        accuracy: as `accuracy_figure`, with train_s (mean seconds a run) and parameters.
+        accuracy: experiment, modality, accuracy, rank (the number that stands in the mark) and the costs; rows that do
+            not know `cost` are left out.
+        cost: "multiply_adds" (of a cell) or "parameters".
         lang: `en` or `zh`.
     """
-    known = accuracy.dropna(subset=["train_s", "parameters"])
-    millions = known["parameters"] / 1e6
-    largest = float(millions.max()) if len(known) else 1.0
-    places = _label_places(known["experiment"], millions.to_numpy(dtype=float), known["accuracy"].to_numpy(dtype=float))
+    known = accuracy.dropna(subset=[cost])
     figure = go.Figure()
     for modality in MODALITIES:
-        rows = known["modality"] == modality
-        if not rows.any():
+        rows = known[known["modality"] == modality]
+        if rows.empty:
             continue
         figure.add_scatter(
-            x=millions[rows],
-            y=known["accuracy"][rows] * 100,
+            x=rows[cost] / 1e6,
+            y=rows["accuracy"] * 100,
             mode="markers+text",
             name=modality_name(modality, lang),
-            text=known["experiment"][rows],
-            textposition=[places[name] for name in known["experiment"][rows]],
-            textfont={"size": 11},
+            text=[str(rank) for rank in rows["rank"]],
+            textfont={"size": 11, "color": "#ffffff"},
             cliponaxis=False,
-            marker={"size": 14, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
-            customdata=known["train_s"][rows],
-            hovertemplate=(
-                f"%{{text}}<br><b>%{{y:.1f}} %</b> · %{{x:.2f}} M<br>%{{customdata:,.0f}} {_word('seconds', lang)}"
-                "<extra></extra>"
-            ),
+            marker={"size": 22, "color": COLOURS[modality], "symbol": SYMBOLS[modality], "opacity": 0.85},
+            customdata=rows[["experiment"]].to_numpy(),
+            hovertemplate="%{customdata[0]}<br><b>%{y:.1f} %</b> · %{x:,.2f} M<extra></extra>",
         )
     figure.update_layout(
-        xaxis={"title": _word("parameters", lang), "range": [-0.06 * largest, 1.08 * largest]},
+        xaxis={"title": _word(cost, lang), "type": "log", "dtick": "D2", "minor": {"showgrid": False}},
         yaxis={"title": _word("score", lang), "ticksuffix": " %"},
         legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "itemsizing": "constant"},
         height=420,
@@ -213,15 +188,23 @@ def cost_figure(accuracy: pd.DataFrame, lang: str = "en") -> go.Figure:
     return figure
 
 
-def _label_places(names: pd.Series, x: np.ndarray, y: np.ndarray) -> dict[str, str]:
-    """Put each mark's name towards the middle, and above or below where the next mark is farther."""
-    places = {}
-    for row, name in enumerate(names):
-        gaps = y[np.abs(x - x[row]) <= 0.3 * x.max()] - y[row]
-        above, below = gaps[gaps > 0].min(initial=np.inf), -gaps[gaps < 0].max(initial=-np.inf)
-        level = "top" if above >= below else "bottom"
-        places[str(name)] = f"{level} {'left' if x[row] > x.max() / 2 else 'right'}"
-    return places
+def _draw_seeds(figure: go.Figure, accuracy: pd.DataFrame, labels: Sequence[str], lang: str) -> None:
+    """A faint bar from the worst to the best seed, behind the interval of the mean; one legend entry for all."""
+    shown = False
+    for label, low, high in zip(labels, accuracy["seed_low"], accuracy["seed_high"], strict=True):
+        if np.isnan(low):
+            continue
+        figure.add_scatter(
+            x=[low * 100, high * 100],
+            y=[label, label],
+            mode="lines",
+            line={"color": FAINT, "width": 12},
+            name=_word("spread", lang),
+            legendgroup="seeds",
+            showlegend=not shown,
+            hoverinfo="skip",
+        )
+        shown = True
 
 
 def _draw_ceilings(figure: go.Figure, ceilings: pd.DataFrame, lang: str) -> None:
@@ -242,12 +225,16 @@ def _draw_ceilings(figure: go.Figure, ceilings: pd.DataFrame, lang: str) -> None
         )
 
 
-def _span(accuracy: pd.DataFrame, ceilings: pd.DataFrame, reported: Sequence[Mapping[str, object]]) -> list[float]:
+def _span(accuracy: pd.DataFrame, ceilings: pd.DataFrame) -> list[float]:
     """Axis range in per cent: everything drawn, to the next ten, never below 0 or above 100."""
-    values = [*accuracy["low"], *accuracy["high"], *ceilings["accuracy"]]
-    values += [float(str(row["accuracy"])) for row in reported]
+    values = [*accuracy["low"], *accuracy["high"], *accuracy["accuracy"], *ceilings["accuracy"]]
     values = [value for value in values if not np.isnan(value)] or [0.0, 1.0]
     return [max(0.0, np.floor(min(values) * 10 - 0.2) * 10), min(102.0, np.ceil(max(values) * 10 + 0.2) * 10)]
+
+
+def _two_lines(name: str) -> str:
+    """Long names of models break before what is added: a phone is narrow."""
+    return name.replace(" + ", "<br>+ ").replace(", one", ",<br>one").replace("，单", "，<br>单")
 
 
 def _word(key: str, lang: str) -> str:

@@ -10,6 +10,8 @@ MODALITIES = ("image", "signal", "fusion")
 COLOURS = {"image": "#0077bb", "signal": "#ee7733", "fusion": "#aa3377"}
 SYMBOLS = {"image": "square", "signal": "diamond", "fusion": "circle"}
 GREY = "#8a8a8a"
+# Of a paired difference: Paul Tol's "vibrant" teal and red, and a symbol each.
+VERDICTS = {"gain": ("#009988", "triangle-right"), "loss": ("#cc3311", "triangle-left"), "open": (GREY, "circle")}
 FAINT = "rgba(138,138,138,0.22)"
 
 _MODALITY_WORDS = {

@@ -213,7 +213,7 @@ def _block_sums(values: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float6
         )
     if len(names) < 2:
         raise SampleError(f"{len(names)} spatial group: an interval needs at least 2, so score more of the city")
-    sums = np.stack([np.bincount(of_row, column, len(names)) for column in columns.T], axis=1)
+    sums = np.stack([np.bincount(of_row, column, len(names)) for column in columns.T], axis=1, dtype=np.float64)
     return sums, np.bincount(of_row).astype(np.float64)
 
 

@@ -1,6 +1,6 @@
 """Figures that others reported, on other data: shown apart from what is measured here, with sources (facts §1, 2).
 
-None of them is comparable with a run of this program: other cities, other regions, random hold-outs.
+None of them is comparable with a run of this program: other cities, other regions, other splits.
 """
 
 from dataclasses import dataclass

@@ -16,6 +16,7 @@ from pages.views import compare as view
 from pages.views.formats import percent
 
 EXPERIMENT, FUSION, UNIMODAL = "compare_experiment", "compare_fusion", "compare_unimodal"
+COST = "compare_cost_kind"
 
 
 def show(city: City, comparison: Comparison) -> None:
@@ -54,7 +55,10 @@ def _show_confusion(city: City, comparison: Comparison, experiment: str) -> None
         config=comparing.CHART,
         alt=t("Confusion matrix of {name}", name=experiment),
     )
-    st.caption(t("Numbers are test cells; colour is the share of the true class (a row adds up to 100 %)."))
+    text = t("Numbers are test cells; colour is the share of the true class (a row adds up to 100 %).")
+    if comparison.accuracy.set_index("experiment").loc[experiment, "seeds"] > 1:
+        text += " " + t("Means over its seeds, rounded.")
+    st.caption(text)
     components.table_under(view.confusion_table(counts), f"{city.name}-confusion-{experiment}")
 
 
@@ -74,7 +78,7 @@ def _show_calibration(city: City, comparison: Comparison, experiment: str) -> No
     st.caption(
         t(
             "Expected calibration error on the test cells, 15 bins, larger marks with more cells; one temperature a "
-            "run, fitted on its validation fold."
+            "run, fitted on its validation fold. Every prediction of every seed counts."
         )
     )
     components.table_under(bins.drop(columns="experiment"), f"{city.name}-reliability-{experiment}")
@@ -82,24 +86,43 @@ def _show_calibration(city: City, comparison: Comparison, experiment: str) -> No
 
 def _show_cost(city: City, comparison: Comparison) -> None:
     comparing.heading(city, t("Accuracy against cost"))
-    known = comparison.accuracy.dropna(subset=["train_s", "parameters"])
-    if known.empty:
+    ranked = comparison.accuracy.assign(rank=range(1, len(comparison.accuracy) + 1))
+    names = {"multiply_adds": t("Multiply-adds"), "parameters": t("Parameters")}
+    there = [cost for cost in names if ranked[cost].notna().any()]
+    if not there:
         components.empty(t("These runs do not say what they cost."), t("Train them again to record time and size."))
         return
+    cost = st.segmented_control(
+        t("Cost"),
+        there,
+        format_func=names.__getitem__,
+        default=there[0],
+        required=True,
+        key=COST,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
     st.plotly_chart(
-        cost_figure(known, language.current()),
+        cost_figure(ranked, cost, language.current()),
         key="compare_cost",
         config=comparing.CHART,
-        alt=t("Accuracy against the number of parameters"),
+        alt=t("Accuracy against multiply-adds or the number of parameters"),
     )
-    st.caption(
+    known = ranked.dropna(subset=[cost])
+    st.caption(t("; ").join(f"{row['rank']} {row['experiment']}" for row in known.to_dict("records")))
+    notes = [
         t(
-            "Mean over the folds. Seconds of training, on hover and in the table, hold for the machine that trained, "
-            "not for yours."
+            "Multiply-adds of one cell, attention counted. Seconds of training and latency, in the table, hold for the "
+            "machine that trained, not for yours."
         )
-    )
-    cost = known[["experiment", "accuracy", "parameters", "train_s"]]
-    components.table_under(cost, f"{city.name}-cost", comparing.accuracy_columns())
+    ]
+    if len(known) < len(ranked):
+        missing = t(", ").join(ranked.loc[ranked[cost].isna(), "experiment"])
+        notes.append(t("Not measured: {names}.", names=missing))
+    st.caption(" ".join(notes))
+    columns = ["rank", "experiment", "accuracy", "low", "high", "multiply_adds", "parameters"]
+    columns += ["latency_1_ms", "latency_32_ms", "train_s"]
+    components.table_under(ranked[columns], f"{city.name}-cost", comparing.accuracy_columns())
 
 
 def _show_changes(city: City, comparison: Comparison) -> None:

@@ -21,20 +21,99 @@ def accuracy_columns() -> dict:
     number, share = st.column_config.NumberColumn, "percent"
     return {
         "kind": t("Kind"),
+        "rank": t("No."),
         "experiment": t("Model"),
         "modality": t("Modality"),
         "accuracy": number(t("Accuracy"), format=share),
         "low": number(t("95 % low"), format=share),
         "high": number(t("95 % high"), format=share),
-        "n": number(t("Cells"), format="localized"),
-        "groups": t("Groups"),
+        "seeds": t("Number of seeds"),
+        "seed_low": number(t("Worst seed"), format=share),
+        "seed_high": number(t("Best seed"), format=share),
+        "ensemble": number(t("Seeds' ensemble"), format=share),
+        "balanced_accuracy": number(t("Balanced accuracy"), format=share),
         "macro_f1": number(t("Macro-F1"), format=share),
         "evaluable": t("Classes judged"),
+        "kappa": number(t("Kappa"), format="%.3f"),
+        "quantity_disagreement": number(t("Quantity disagreement"), format=share),
+        "allocation_disagreement": number(t("Allocation disagreement"), format=share),
         "ece_before": number(t("ECE before"), format=share),
         "ece_after": number(t("ECE after"), format=share),
+        "n": number(t("Cells"), format="localized"),
+        "groups": t("Groups"),
         "folds_run": t("Test folds"),
+        "seeds_run": t("Seeds"),
         "parameters": number(t("Parameters"), format="localized"),
+        "multiply_adds": number(t("Multiply-adds a cell"), format="localized"),
+        "latency_1_ms": number(t("Latency of 1, ms"), format="%.1f"),
+        "latency_32_ms": number(t("Latency of 32, ms"), format="%.1f"),
         "train_s": number(t("Training, s"), format="%.0f"),
+    }
+
+
+def contrast_columns() -> dict:
+    """Name and format the columns of declared contrasts."""
+    number, share = st.column_config.NumberColumn, "percent"
+    return {
+        "question": t("Question"),
+        "a": t("First"),
+        "b": t("Second"),
+        "state": t("State"),
+        "missing": t("Not run yet"),
+        "verdict": t("Corrected p says"),
+        "difference": number(t("Difference"), format=share),
+        "low": number(t("95 % low"), format=share),
+        "high": number(t("95 % high"), format=share),
+        "p_value": number(t("p by sign flips"), format="%.2g"),
+        "p_holm": number(t("p, Holm"), format="%.2g"),
+        "mcnemar_p": number(t("McNemar p"), format="%.2g"),
+        "mcnemar_holm": number(t("McNemar p, Holm"), format="%.2g"),
+        "only_a": number(t("Only the first right"), format="localized"),
+        "only_b": number(t("Only the second right"), format="localized"),
+        "accuracy_a": number(t("First, seeds averaged"), format=share),
+        "accuracy_b": number(t("Second, seeds averaged"), format=share),
+        "difference_single": number(t("Difference of single models"), format=share),
+        "n": number(t("Cells"), format="localized"),
+        "groups": t("Groups"),
+        "seeds_run": t("Seeds"),
+        "folds_run": t("Test folds"),
+    }
+
+
+def flattery_columns() -> dict:
+    """Name and format the columns of random against spatial folds."""
+    number, share = st.column_config.NumberColumn, "percent"
+    sides = {}
+    for kind, name in (("spatial", t("Spatial")), ("random", t("Random"))):
+        sides |= {
+            kind: number(name, format=share),
+            f"{kind}_low": number(f"{name}: {t('95 % low')}", format=share),
+            f"{kind}_high": number(f"{name}: {t('95 % high')}", format=share),
+            f"{kind}_n": number(f"{name}: {t('Cells')}", format="localized"),
+            f"{kind}_trained": number(f"{name}: {t('Share trained on')}", format=share),
+            f"{kind}_seeds": f"{name}: {t('Number of seeds')}",
+            f"{kind}_folds": f"{name}: {t('Test folds')}",
+        }
+    return {
+        "experiment": t("Model"),
+        "modality": t("Modality"),
+        **sides,
+        "difference": number(t("Random minus spatial"), format=share),
+        "low": number(t("95 % low"), format=share),
+        "high": number(t("95 % high"), format=share),
+    }
+
+
+def reported_columns() -> dict:
+    """Name and format the columns of what was reported elsewhere."""
+    number = st.column_config.NumberColumn
+    return {
+        "name": t("Reported model"),
+        "low": number(t("From"), format="percent"),
+        "high": number(t("To"), format="percent"),
+        "user": t("By the user"),
+        "data": t("Data"),
+        "source": t("Source"),
     }
 
 

@@ -6,36 +6,91 @@ import pandas as pd
 
 from fusion.classes import FUNCTIONS
 from fusion.serving.comparison import Comparison
-from fusion.serving.reported import REPORTED, Reported
-from pages.views.formats import interval, p_value, points
+from fusion.serving.contrasts import verdict
+from fusion.serving.goals import CLOSES, Goal
+from fusion.serving.reported import ELSEWHERE
+from pages.views.formats import interval, percent, points
 
 Translate = Callable[..., str]
 
 
-def reported_rows(lang: str) -> list[dict[str, object]]:
-    """Return the user's own reported figures as the accuracy chart takes them."""
-    return [{"name": row.zh if lang == "zh" else row.en, "accuracy": row.accuracy} for row in REPORTED]
-
-
-def accuracy_table(comparison: Comparison, lang: str) -> pd.DataFrame:
-    """Return every line of the accuracy chart: measured, ceilings and reported, told apart by the column `kind`."""
+def accuracy_table(comparison: Comparison) -> pd.DataFrame:
+    """Return every line of the accuracy chart: measured and ceilings, told apart by the column `kind`."""
     measured = comparison.accuracy.assign(kind="measured")
     ceilings = pd.DataFrame(
-        {
-            "kind": "ceiling",
-            "experiment": comparison.ceilings["rule"],
-            "accuracy": comparison.ceilings["accuracy"],
-        }
+        {"kind": "ceiling", "experiment": comparison.ceilings["rule"], "accuracy": comparison.ceilings["accuracy"]}
     )
-    own = pd.DataFrame(
-        [{"kind": "reported by the user", "experiment": _name(row, lang), "accuracy": row.accuracy} for row in REPORTED]
-    )
-    columns = [
-        *("kind", "experiment", "modality", "accuracy", "low", "high", "n", "groups", "macro_f1", "evaluable"),
-        *("ece_before", "ece_after", "folds_run", "parameters", "train_s"),
-    ]
-    parts = [part.reindex(columns=columns).astype(object) for part in (measured, ceilings, own) if len(part)]
+    columns = ["kind", *(name for name in comparison.accuracy.columns if name not in ("transductive", "shipped"))]
+    parts = [part.reindex(columns=columns).astype(object) for part in (measured, ceilings) if len(part)]
     return pd.concat(parts, ignore_index=True).infer_objects()
+
+
+def reported_table(lang: str) -> pd.DataFrame:
+    """Return what was reported elsewhere: name, low, high (equal for one figure), user, data, source."""
+    return pd.DataFrame(
+        [
+            {
+                "name": row.zh if lang == "zh" else row.en,
+                "low": row.low,
+                "high": row.high,
+                "user": row.user,
+                "data": row.data_zh if lang == "zh" else row.data_en,
+                "source": row.source_zh if lang == "zh" else row.source_en,
+            }
+            for row in ELSEWHERE
+        ]
+    )
+
+
+def contrast_table(comparison: Comparison) -> pd.DataFrame:
+    """Return every declared contrast, those that were not run too, with its verdict by the corrected p-value."""
+    table = comparison.contrasts
+    return table.assign(verdict=[verdict(row) for row in table.to_dict("records")])
+
+
+def translated(contrasts: pd.DataFrame, lang: str) -> pd.DataFrame:
+    """Return contrasts as they are shown: the question in one language, first."""
+    columns = [
+        *("question", "a", "b", "state", "missing", "verdict", "difference", "low", "high", "p_value", "p_holm"),
+        *("mcnemar_p", "mcnemar_holm", "only_a", "only_b", "accuracy_a", "accuracy_b", "difference_single"),
+        *("n", "groups", "seeds_run", "folds_run"),
+    ]
+    return contrasts.assign(question=contrasts[lang])[columns]
+
+
+def goal_words(goal: Goal, t: Translate) -> tuple[str, str, str]:
+    """Return the title, the figure and the sentence of a goal."""
+    if not goal.sure:
+        outcome = (
+            t("reached, but the interval includes the goal")
+            if goal.met
+            else t("missed, but the interval includes the goal")
+        )
+    else:
+        outcome = t("reached") if goal.met else t("missed")
+    if goal.key == CLOSES:
+        said = t(
+            "95 % interval {interval}: {fusion} ({reached}) against {against} ({start}) and the joint ceiling "
+            "({ceiling}). Goal: 80 % or more; {outcome}.",
+            interval=interval(goal.low, goal.high),
+            fusion=goal.fusion,
+            reached=percent(goal.fusion_accuracy),
+            against=goal.against,
+            start=percent(goal.against_accuracy),
+            ceiling=percent(goal.ceiling_accuracy),
+            outcome=outcome,
+        )
+        return t("Distance to the joint ceiling that the best fusion closes"), percent(goal.value), said
+    said = t(
+        "95 % interval {interval}: {fusion} ({reached}) against the best that any late rule can reach ({ceiling}). "
+        "Goal: above zero; {outcome}.",
+        interval=interval(goal.low, goal.high, signed=True),
+        fusion=goal.fusion,
+        reached=percent(goal.fusion_accuracy),
+        ceiling=percent(goal.ceiling_accuracy),
+        outcome=outcome,
+    )
+    return t("Best deep fusion minus the late rule's ceiling, points"), points(goal.value), said
 
 
 def class_table(comparison: Comparison) -> pd.DataFrame:
@@ -62,26 +117,3 @@ def paired_table(paired: pd.DataFrame) -> pd.DataFrame:
     return paired.drop(columns=["own_stream", "exact"]).assign(
         mcnemar=["exact binomial" if exact else "chi-squared" for exact in paired["exact"]], verdict=verdict
     )
-
-
-def paired_sentence(row: dict, t: Translate) -> str:
-    """Say what one paired comparison found, in one sentence."""
-    if row["low"] > 0:
-        verdict = t("a gain beyond chance")
-    elif row["high"] < 0:
-        verdict = t("a loss beyond chance")
-    else:
-        verdict = t("no proven difference")
-    return t(
-        "**{fusion}** against **{unimodal}**: {difference} points {interval}, {verdict} (McNemar p {p}).",
-        verdict=verdict,
-        fusion=row["fusion"],
-        unimodal=row["unimodal"],
-        difference=points(row["difference"]),
-        interval=interval(row["low"], row["high"], signed=True),
-        p=p_value(row["p_value"]),
-    )
-
-
-def _name(row: Reported, lang: str) -> str:
-    return row.zh if lang == "zh" else row.en

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fusion.charts.class_figures import confusion_figure, per_class_figure, reliability_figure
-from fusion.charts.figures import accuracy_figure, cost_figure, paired_figure
+from fusion.charts.figures import accuracy_figure, cost_figure, reported_figure
 from fusion.classes import IDS
 
 ACCURACY = pd.DataFrame(
@@ -16,13 +16,16 @@ ACCURACY = pd.DataFrame(
         "low": [0.65, 0.52, 0.47],
         "high": [0.78, 0.66, 0.52],
         "n": [100, 100, 100],
-        "train_s": [30.0, 10.0, 20.0],
-        "parameters": [400.0, 100.0, 300.0],
+        "seeds": [2, 1, 1],
+        "seed_low": [0.68, np.nan, np.nan],
+        "seed_high": [0.72, np.nan, np.nan],
+        "rank": [1, 2, 3],
+        "multiply_adds": [90e6, 5e6, np.nan],
+        "parameters": [4e6, 1e6, 3e6],
     }
 )
 CEILINGS = pd.DataFrame({"rule": ["image", "joint"], "accuracy": [0.62, 0.9]})
 NO_CEILINGS = CEILINGS.iloc[:0]
-REPORTED = [{"name": "ViT + BiLSTM", "accuracy": 0.636}]
 
 
 def _trace(figure: object, name: str) -> object:
@@ -31,27 +34,43 @@ def _trace(figure: object, name: str) -> object:
 
 
 def test_accuracy_is_drawn_in_per_cent_with_uneven_error_bars() -> None:
-    trace = _trace(accuracy_figure(ACCURACY, NO_CEILINGS, REPORTED), "Fusion")
+    trace = _trace(accuracy_figure(ACCURACY, NO_CEILINGS), "Fusion")
 
-    assert list(trace.y) == ["vit+bilstm-late"]
+    assert list(trace.y) == ["vit+bilstm<br>late"]
     assert trace.x[0] == pytest.approx(70)
     assert trace.error_x.array[0] == pytest.approx(8)
     assert trace.error_x.arrayminus[0] == pytest.approx(5)
+    assert trace.customdata[0][0] == "vit+bilstm-late"  # the full name on hover
 
 
-def test_reported_figures_are_hollow_and_apart_from_the_measured() -> None:
-    figure = accuracy_figure(ACCURACY, NO_CEILINGS, REPORTED)
-    trace = _trace(figure, "reported by the user")
+def test_the_spread_over_seeds_is_drawn_where_there_are_several() -> None:
+    figure = accuracy_figure(ACCURACY, NO_CEILINGS)
 
-    assert trace.marker.symbol == "circle-open"
-    assert trace.error_x.array is None
-    assert list(figure.layout.yaxis.categoryarray)[-1] == trace.y[0] == "ViT<br>+ BiLSTM"
-    (rule,) = figure.layout.shapes  # a line between the last measured row and the first reported one
-    assert rule.y0 == 2.5
+    (spread,) = (trace for trace in figure.data if trace.name == "worst to best seed")
+    assert list(spread.x) == pytest.approx([68, 72])
+    assert list(spread.y) == ["vit+bilstm<br>late"] * 2
+
+
+def test_what_others_reported_is_hollow_and_a_range_is_a_range() -> None:
+    rows = pd.DataFrame(
+        {"name": ["ViT + BiLSTM", "URFC"], "low": [0.636, 0.41], "high": [0.636, 0.57], "user": [True, False]}
+    )
+    figure = reported_figure(rows)
+
+    own, published = _trace(figure, "reported by the user"), _trace(figure, "published")
+    assert (list(own.x), list(own.y)) == ([63.6], ["ViT<br>+ BiLSTM"])
+    assert list(published.x) == pytest.approx([41, 57])
+    assert own.marker.symbol.endswith("-open")
+    assert published.marker.symbol.endswith("-open")
+    assert (own.error_x.array, published.error_x.array) == (None, None)
+    (bar,) = (trace for trace in figure.data if trace.mode == "lines")
+    assert list(bar.x) == pytest.approx([41, 57])
+    assert published.customdata[0][1] == "41–57 %"
+    assert "other data" in figure.layout.xaxis.title.text
 
 
 def test_every_ceiling_is_a_dashed_line_with_its_figure() -> None:
-    figure = accuracy_figure(ACCURACY, CEILINGS, [])
+    figure = accuracy_figure(ACCURACY, CEILINGS)
 
     dashed = [shape.x0 for shape in figure.layout.shapes if shape.line.dash == "dash"]
     assert dashed == pytest.approx([62, 90])
@@ -60,24 +79,32 @@ def test_every_ceiling_is_a_dashed_line_with_its_figure() -> None:
 
 def test_a_ceiling_with_neighbours_is_dotted_and_says_so() -> None:
     near = pd.DataFrame({"rule": ["signal_near"], "accuracy": [0.7]})
-    figure = accuracy_figure(ACCURACY, near, [])
+    figure = accuracy_figure(ACCURACY, near)
 
     assert [shape.line.dash for shape in figure.layout.shapes] == ["dot"]
     assert figure.layout.annotations[0].text == "signal + around 70.0"
 
 
 def test_the_axis_shows_everything_that_is_drawn() -> None:
-    low, high = accuracy_figure(ACCURACY, CEILINGS, [{"name": "x", "accuracy": 0.05}]).layout.xaxis.range
+    low, high = accuracy_figure(ACCURACY, CEILINGS).layout.xaxis.range
 
-    assert low <= 5
+    assert low <= 47
     assert high >= 90
 
 
+def test_the_chart_grows_with_its_rows() -> None:
+    dozen = pd.concat([ACCURACY.assign(experiment=ACCURACY["experiment"] + f"-{n}") for n in range(4)])
+
+    assert accuracy_figure(dozen, NO_CEILINGS).layout.height - accuracy_figure(ACCURACY, NO_CEILINGS).layout.height == (
+        pytest.approx(9 * 40)
+    )
+
+
 def test_words_follow_the_language() -> None:
-    figure = accuracy_figure(ACCURACY, CEILINGS, REPORTED, "zh")
+    figure = accuracy_figure(ACCURACY, CEILINGS, "zh")
 
     assert "准确率" in figure.layout.xaxis.title.text
-    assert {trace.name for trace in figure.data} == {"融合", "仅影像", "仅信令", "用户自报"}
+    assert {trace.name for trace in figure.data} == {"融合", "仅影像", "仅信令", "最差至最好种子"}
 
 
 def test_a_class_that_cannot_be_judged_is_a_dash_not_a_zero() -> None:
@@ -88,7 +115,7 @@ def test_a_class_that_cannot_be_judged_is_a_dash_not_a_zero() -> None:
     assert texts.count("—") == 1
     assert texts.count("0") == 8
     assert texts[IDS.index("airport")] == "—"
-    assert "not evaluable" in figure.data[1].customdata[0]
+    assert "vit<br>not evaluable" in figure.data[1].customdata[0]
 
 
 def test_confusion_colours_shares_of_the_true_class_and_writes_counts() -> None:
@@ -104,25 +131,6 @@ def test_confusion_colours_shares_of_the_true_class_and_writes_counts() -> None:
     assert sorted(note.text for note in figure.layout.annotations) == ["10", "30"]
 
 
-def test_pairs_stand_against_zero() -> None:
-    paired = pd.DataFrame(
-        {
-            "fusion": ["vit+bilstm-late", "vit+bilstm-late"],
-            "unimodal": ["vit", "bilstm"],
-            "modality": ["image", "signal"],
-            "difference": [0.2, -0.01],
-            "low": [0.1, -0.05],
-            "high": [0.3, 0.02],
-            "n": [100, 100],
-        }
-    )
-    figure = paired_figure(paired)
-
-    assert [trace.x[0] for trace in figure.data] == pytest.approx([20, -1])
-    assert list(figure.layout.yaxis.categoryarray) == ["vit+bilstm-late<br>− vit", "vit+bilstm-late<br>− bilstm"]
-    assert figure.layout.shapes[0].x0 == 0
-
-
 def test_reliability_has_the_diagonal_and_both_stages() -> None:
     table = pd.DataFrame(
         {"stage": ["before", "after"], "confidence": [0.9, 0.7], "accuracy": [0.6, 0.65], "count": [10, 12]}
@@ -135,17 +143,18 @@ def test_reliability_has_the_diagonal_and_both_stages() -> None:
 
 
 def test_cost_leaves_out_what_is_not_known_and_counts_in_millions() -> None:
-    table = ACCURACY.assign(parameters=[4e6, 1e6, np.nan])
-    figure = cost_figure(table)
+    figure = cost_figure(ACCURACY, "multiply_adds")
 
     assert {trace.name for trace in figure.data} == {"Fusion", "Signal only"}
-    assert (_trace(figure, "Fusion").x[0], _trace(figure, "Signal only").x[0]) == (4.0, 1.0)
-    assert _trace(figure, "Fusion").textposition[0] == "top left"
+    assert (_trace(figure, "Fusion").x[0], _trace(figure, "Signal only").x[0]) == (90.0, 5.0)
+    assert figure.layout.xaxis.type == "log"
+    assert {trace.name for trace in cost_figure(ACCURACY, "parameters").data} == {
+        "Fusion", "Signal only", "Image only"
+    }  # fmt: skip
 
 
-def test_names_of_neighbours_in_the_cost_chart_do_not_meet() -> None:
-    figure = cost_figure(ACCURACY.assign(parameters=[5e5, 5e5, 1e5], accuracy=[0.72, 0.70, 0.5]))
+def test_a_mark_of_the_cost_chart_bears_its_rank_and_names_itself_on_hover() -> None:
+    trace = _trace(cost_figure(ACCURACY, "parameters"), "Signal only")
 
-    assert list(_trace(figure, "Fusion").textposition) == ["top left"]
-    assert list(_trace(figure, "Signal only").textposition) == ["bottom left"]
-    assert list(_trace(figure, "Image only").textposition) == ["top right"]
+    assert trace.text[0] == "2"
+    assert trace.customdata[0][0] == "bilstm"

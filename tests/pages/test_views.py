@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fusion.classes import IDS
+from fusion.serving.goals import Goal
 from pages.views import compare, formats, predict
 
 
@@ -30,14 +31,34 @@ def _said(text: str, **values: object) -> str:
     return text.format(**values)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.01, 0.05, "a gain beyond chance"), (-0.05, -0.01, "a loss beyond chance"), (-0.01, 0.02, "no proven")],
-)
-def test_the_interval_decides_what_is_said_of_a_pair(low: float, high: float, verdict: str) -> None:
-    row = {"fusion": "a+b", "unimodal": "a", "difference": 0.01, "low": low, "high": high, "p_value": 0.5}
+def _goal(key: str, value: float, low: float, high: float, target: float) -> Goal:
+    return Goal(key, target, value, low, high, "a+b", 0.8, "b", 0.5, "joint", 0.9)
 
-    assert verdict in compare.paired_sentence(row, _said)
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "outcome"),
+    [
+        (0.9, 0.85, 0.95, "more; reached."),
+        (0.9, 0.75, 0.95, "reached, but the interval includes the goal"),
+        (0.7, 0.6, 0.79, "more; missed."),
+        (0.7, 0.6, 0.81, "missed, but the interval includes the goal"),
+    ],
+)
+def test_a_goal_says_what_it_came_to_and_how_surely(value: float, low: float, high: float, outcome: str) -> None:
+    title, figure, said = compare.goal_words(_goal("closes", value, low, high, 0.8), _said)
+
+    assert outcome in said
+    assert figure == f"{value:.1%}".replace("%", " %")
+    assert "joint ceiling" in title
+    assert "a+b (80.0 %) against b (50.0 %)" in said
+
+
+def test_a_goal_in_points_has_a_sign() -> None:
+    _, figure, said = compare.goal_words(_goal("beats", -0.021, -0.05, -0.01, 0.0), _said)
+
+    assert figure == "−2.1"
+    assert "[−5.0, −1.0]" in said
+    assert "missed." in said
 
 
 PART = pd.Series({"a": "test", "b": "train", "c": "unlabelled"})
