@@ -33,7 +33,7 @@ class TrainingConfig:
         modality_dropout: probability that a sample loses its chip or its cube; 0 off.
     """
 
-    epochs: int = 12
+    epochs: int = 10
     batch_size: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.05
