@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fusion.charts.names import short_names
 from fusion.charts.palette import GREY
 
 # Paul Tol's "bright" scheme without grey: six lines that colour-blind readers tell apart; symbol and dash differ too.
@@ -122,7 +123,8 @@ def missing_figure(robustness: pd.DataFrame, experiments: Sequence[str], lang: s
         lang: `en` or `zh`.
     """
     figure = go.Figure()
-    names = [str(name).replace("-bottleneck", "<br>-bottleneck") for name in experiments]
+    short = short_names(experiments)
+    names = [short[name] for name in experiments]
     for condition, (colour, shape) in _BARS.items():
         rows = robustness[robustness["condition"] == condition].set_index("experiment").reindex(list(experiments))
         if rows["accuracy"].isna().all():

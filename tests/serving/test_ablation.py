@@ -15,7 +15,7 @@ from fusion.metrics.significance import block_bootstrap
 from fusion.serving.ablation import Ablation, ablation_of
 from fusion.serving.comparison import compare_runs
 from fusion.training.experiments import EXPERIMENTS
-from fusion.training.suites import AXES
+from fusion.training.suites import AXES, SUITES
 from tests.mini_runs import write_runs
 from tests.miniature import build_miniature
 
@@ -71,7 +71,7 @@ def test_accuracies_are_those_of_compare_in_the_order_of_the_axis(city: City) ->
     rows = ablation_of(city).axes["fusion-layer"].rows
 
     assert rows["experiment"].tolist() == [BASE, f"{BASE}-mid", f"{BASE}-late"]
-    assert rows["value"].tolist() == [0, 2, 4]
+    assert rows["value"].tolist() == [EXPERIMENTS[name].network.fusion_layer for name in rows["experiment"]]
     for name in ("accuracy", "low", "high", "macro_f1", "n"):
         assert rows[name].tolist() == pytest.approx(accuracy.loc[rows["experiment"], name].tolist())
 
@@ -147,7 +147,8 @@ def test_fewer_runs_than_the_fullest_row_are_marked_and_core_rows_are_declared(c
 
     assert rows["fewer"].tolist() == [False, False, True]
     assert rows["runs"].tolist() == [6, 6, 3]
-    assert rows["declared"].tolist() == [True, True, False]  # -late is not of the suite core
+    assert rows["declared"].tolist() == [name in SUITES["core"] for name in rows["experiment"]]
+    assert set(rows["declared"]) == {True, False}
 
 
 def test_what_merging_saves_is_measured_against_the_reference(city: City) -> None:

@@ -50,7 +50,6 @@ def test_a_row_is_measured_against_one_that_differs_in_what_the_axis_varies(
 @pytest.mark.parametrize(
     ("axis", "experiment", "en", "zh"),
     [
-        ("fusion-layer", f"{BASE}-mid", "Lf = 2", "Lf = 2"),
         ("fusion", f"{BASE}-shared", "bottleneck, B = 4, shared blocks", "瓶颈，B = 4，共享块"),
         ("coupling", BASE, "ConvLSTM: none", "ConvLSTM：无"),
         ("coupling", f"{BASE}-contrastive", "ConvLSTM: contrastive, 0.1", "ConvLSTM：对比对齐，0.1"),
@@ -70,6 +69,14 @@ def test_a_row_is_called_by_what_changes(axis: str, experiment: str, en: str, zh
     assert (row.en, row.zh) == (en, zh)
 
 
+def test_fusion_layers_are_called_by_their_number() -> None:
+    rows = places("fusion-layer")
+
+    assert [row.en for row in rows] == [f"Lf = {EXPERIMENTS[row.experiment].network.fusion_layer}" for row in rows]
+    assert [row.value for row in rows] == sorted(row.value for row in rows)
+    assert rows[0].en == rows[0].zh == "Lf = 0"
+
+
 def test_no_two_rows_of_an_axis_read_alike() -> None:
     for axis in AXES:
         rows = places(axis)
@@ -77,11 +84,11 @@ def test_no_two_rows_of_an_axis_read_alike() -> None:
 
 
 def test_a_run_s_own_configuration_goes_before_the_declared_one() -> None:
-    config = EXPERIMENTS[f"{BASE}-mid"].with_options({"network.fusion_layer": "3"}).to_dict()
+    config = EXPERIMENTS[f"{BASE}-mid"].with_options({"network.fusion_layer": "1"}).to_dict()
 
     row = _place("fusion-layer", f"{BASE}-mid", runs={f"{BASE}-mid": config})
 
-    assert (row.value, row.en) == (3.0, "Lf = 3")
+    assert (row.value, row.en) == (1.0, "Lf = 1")
 
 
 def test_a_row_of_one_s_own_joins_the_scale_that_it_varies_and_no_other() -> None:
