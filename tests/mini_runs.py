@@ -117,7 +117,7 @@ def write_checkpoint(folder: Path, samples_meta: object, temperature: float = 1.
     }
     torch.manual_seed(int(hashlib.sha256(run["experiment"].encode()).hexdigest()[:6], 16))
     card = ModelCard(config, spec, scalers, temperature, run["experiment"])
-    save_checkpoint(folder, build_network(config, spec), card)
+    save_checkpoint(folder, build_network(config, spec, initial_weights=False), card)
     return folder
 
 
