@@ -6,14 +6,9 @@ from fusion.charts.ablation_figures import axis_figure, difference_figure, savin
 from fusion.city import City
 from fusion.serving.ablation import Ablation, AxisResult
 from fusion.serving.pooling import Setting
-from pages.ui import ablating, ablating_inside, comparing, components, language, models
+from pages.ui import ablating, ablating_inside, comparing, components, job_panel, language, models
 from pages.ui.language import t
 from pages.views import ablation as view
-
-try:  # H7 writes it now
-    from pages.ui import job_panel
-except ImportError:
-    job_panel = None
 
 SETTING, AXIS = "ablation_setting", "ablation_axis"
 
@@ -36,8 +31,7 @@ def render() -> None:
         _show_axis(city, ablation)
         ablating_inside.show_similarity(city, ablation)
         ablating_inside.show_robustness(city, ablation)
-    if job_panel is not None:
-        job_panel.show(city)
+    job_panel.show(city)
 
 
 def _choose(city: City) -> Ablation:

@@ -22,6 +22,7 @@ _WORDS = {
     "cka": {"en": "Linear CKA (range over runs)", "zh": "线性 CKA（各次训练的范围）"},
     "overlap": {"en": "Overlap of weight subspaces (range over runs)", "zh": "权重子空间重叠（各次训练的范围）"},
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
+    "chance": {"en": "unrelated (chance)", "zh": "毫不相关（偶然）"},
     "runs": {"en": "runs", "zh": "次训练"},
     "cells": {"en": "cells", "zh": "个单元"},
     "none": {"en": "both there", "zh": "两者俱在"},
@@ -35,7 +36,8 @@ def similarity_figure(similarity: pd.DataFrame, measure: str, lang: str = "en") 
     """Draw how alike the two streams are, level by level, a line an experiment; whiskers span the runs.
 
     Args:
-        similarity: experiment, level, runs, and `measure`, `measure`_low, `measure`_high, 0 to 1.
+        similarity: experiment, level, runs, and `measure`, `measure`_low, `measure`_high, `measure`_chance, 0 to 1;
+            chance is drawn as one line, the mean over the experiments.
         measure: "cka" or "overlap".
         lang: `en` or `zh`.
     """
@@ -62,6 +64,17 @@ def similarity_figure(similarity: pd.DataFrame, measure: str, lang: str = "en") 
                 f"<br>%{{customdata[2]}} {_word('runs', lang)}<extra></extra>"
             ),
             **_line(number),
+        )
+    chance = known.groupby("level")[f"{measure}_chance"].mean().dropna()
+    if len(chance):
+        figure.add_scatter(
+            x=chance.index,
+            y=chance,
+            name=_word("chance", lang),
+            mode="lines+markers",
+            line={"color": GREY, "dash": "dot", "width": 1.5},
+            marker={"color": GREY, "symbol": "line-ew-open", "size": 12},
+            hovertemplate=f"{_word('chance', lang)}<br>%{{x}}: %{{y:.3f}}<extra></extra>",
         )
     levels = sorted(known["level"].unique())
     figure.update_layout(

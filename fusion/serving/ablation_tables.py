@@ -35,7 +35,8 @@ AXIS_COLUMNS = [
     ),
 ]
 SIMILARITY_COLUMNS = [
-    *("experiment", "level", "cka", "cka_low", "cka_high", "overlap", "overlap_low", "overlap_high", "runs")
+    *("experiment", "level", "cka", "cka_low", "cka_high", "cka_chance"),
+    *("overlap", "overlap_low", "overlap_high", "overlap_chance", "runs"),
 ]
 ROBUSTNESS_COLUMNS = ["experiment", "condition", "strength", "n", "accuracy", "low", "high", "macro_f1", "runs"]
 
@@ -88,7 +89,8 @@ def similarity_table(runs: Runs) -> pd.DataFrame:
     """Return how alike the two streams are by level: `SIMILARITY_COLUMNS`, means over runs with their range.
 
     cka: linear CKA of the pooled test representations (Kornblith et al. 2019, arXiv 1905.00414), 0 to 1; overlap: of
-    the leading input subspaces of the level's weights, 0 to 1. NaN where not measured.
+    the leading input subspaces of the level's weights, 0 to 1; _chance: what unrelated ones have. NaN where not
+    measured. See `fusion.training.measure.measure_similarity`.
     """
     rows: list[dict[str, Any]] = []
     for experiment, records in runs.items():
@@ -99,10 +101,12 @@ def similarity_table(runs: Runs) -> pd.DataFrame:
         for level, entries in sorted(by_level.items()):
             row: dict[str, Any] = {"experiment": experiment, "level": level, "runs": len(entries)}
             for name in ("cka", "overlap"):
-                known = [float(entry[name]) for entry in entries if entry.get(name) is not None]
+                known = _known(entries, name)
                 row[name] = float(np.mean(known)) if known else np.nan
                 row[f"{name}_low"] = min(known, default=np.nan)
                 row[f"{name}_high"] = max(known, default=np.nan)
+                chance = _known(entries, f"{name}_chance")
+                row[f"{name}_chance"] = float(np.mean(chance)) if chance else np.nan
             rows.append(row)
     return pd.DataFrame(rows, columns=SIMILARITY_COLUMNS)
 
@@ -149,6 +153,11 @@ def robustness_table(runs: Runs) -> tuple[pd.DataFrame, dict[str, str]]:
             .drop(columns=["_experiment", "_condition"])
         )
     return result, problems
+
+
+def _known(entries: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    values = [entry.get(name) for entry in entries]
+    return [float(value) for value in values if value is not None and not np.isnan(value)]
 
 
 def _against(own: str, reference: str, predictions: Predictions) -> dict[str, Any]:

@@ -142,8 +142,10 @@ def similarity_columns() -> dict:
         "cka": number("CKA", format="%.3f"),
         "cka_low": number(t("CKA, least"), format="%.3f"),
         "cka_high": number(t("CKA, most"), format="%.3f"),
+        "cka_chance": number(t("CKA, chance"), format="%.3f"),
         "overlap": number(t("Overlap"), format="%.3f"),
         "overlap_low": number(t("Overlap, least"), format="%.3f"),
         "overlap_high": number(t("Overlap, most"), format="%.3f"),
+        "overlap_chance": number(t("Overlap, chance"), format="%.3f"),
         "runs": t("Runs"),
     }

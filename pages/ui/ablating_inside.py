@@ -58,9 +58,9 @@ def show_similarity(city: City, ablation: Ablation) -> None:
     st.caption(
         t(
             "Linear CKA (arXiv 1905.00414) of the two streams' pooled representations on test cells: 1 means the same "
-            "up to rotation and scale, 0 nothing in common. Subspace overlap compares which directions of their input "
-            "the two levels' weights read most. Means over runs; whiskers span the runs, they are no confidence "
-            "intervals."
+            "up to rotation and scale. Subspace overlap: how far the two levels' weights read the same directions of "
+            "their input. Dotted: what unrelated representations or weights would give. Late fusions have one level, "
+            "their summaries. Means over runs; whiskers span the runs, they are no confidence intervals."
         )
     )
     components.table_under(shown, f"{city.name}-similarity", ablating.similarity_columns())

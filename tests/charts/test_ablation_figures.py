@@ -120,9 +120,11 @@ def test_similarity_has_a_line_an_experiment_with_the_range_of_its_runs() -> Non
             "cka": [0.6, 0.3, 0.9],
             "cka_low": [0.5, 0.2, 0.9],
             "cka_high": [0.8, 0.3, 0.9],
+            "cka_chance": [0.1, 0.05, 0.15],
             "overlap": [0.1, 0.2, np.nan],
             "overlap_low": [0.1, 0.2, np.nan],
             "overlap_high": [0.1, 0.2, np.nan],
+            "overlap_chance": np.nan,
             "runs": [6, 6, 1],
         }
     )
@@ -132,12 +134,15 @@ def test_similarity_has_a_line_an_experiment_with_the_range_of_its_runs() -> Non
     assert list(line.y) == pytest.approx([0.3, 0.6])
     assert list(line.error_y.array) == pytest.approx([0.0, 0.2])
     assert list(line.error_y.arrayminus) == pytest.approx([0.1, 0.1])
-    assert [trace.name for trace in similarity_figure(table, "overlap").data] == ["f"]  # g has none
+    chance = _trace(similarity_figure(table, "cka"), "unrelated (chance)")
+    assert (list(chance.x), list(chance.y)) == ([1, 2], pytest.approx([0.1, 0.1]))  # level 1: the mean of f and g
+    assert [trace.name for trace in similarity_figure(table, "overlap").data] == ["f"]  # g has none, nor has chance
 
 
 def test_more_lines_than_colours_still_differ() -> None:
     names = [f"f{number}" for number in range(len(LINES) + 2)]
     table = pd.DataFrame({"experiment": names, "level": 1, "cka": 0.5, "cka_low": 0.5, "cka_high": 0.5, "runs": 1})
+    table["cka_chance"] = np.nan
 
     looks = {(line.line.color, line.line.dash, line.marker.symbol) for line in similarity_figure(table, "cka").data}
 

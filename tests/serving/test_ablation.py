@@ -190,7 +190,10 @@ def test_reference_lines_are_the_best_of_each_modality_and_the_ceilings_of_the_g
 
 def test_similarity_is_the_mean_over_runs_with_their_range_and_null_stays_unknown(city: City) -> None:
     for number, folder in enumerate(write_runs(city, {"vit": 0.5, BASE: 0.6})):
-        levels = [{"level": 1, "cka": 0.1 * number, "overlap": None}, {"level": 2, "cka": 0.5, "overlap": 0.25}]
+        levels = [
+            {"level": 1, "cka": 0.1 * number, "cka_chance": 0.02 * number, "overlap": None, "overlap_chance": None},
+            {"level": 2, "cka": None, "overlap": 0.25, "overlap_chance": 0.04},
+        ]
         _edit(folder, "metrics.json", similarity=levels if folder.name.startswith(BASE) else None)
 
     table = ablation_of(city).similarity
@@ -198,8 +201,10 @@ def test_similarity_is_the_mean_over_runs_with_their_range_and_null_stays_unknow
     assert table["experiment"].tolist() == [BASE, BASE]
     first, second = table.to_dict("records")
     assert (first["cka"], first["cka_low"], first["cka_high"]) == pytest.approx((0.4, 0.3, 0.5))  # runs 3, 4 and 5
+    assert first["cka_chance"] == pytest.approx(0.08)
     assert math.isnan(first["overlap"])
-    assert (second["overlap"], second["runs"]) == (0.25, 3)
+    assert math.isnan(second["cka"])
+    assert (second["overlap"], second["overlap_chance"], second["runs"]) == (0.25, 0.04, 3)
 
 
 def _robust(folder: Path, rows: list[tuple]) -> None:
