@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from fusion.models.blocks import Batch, Norm, Stream, TokenHead
+from fusion.models.blocks import Batch, Norm, Stream, TokenHead, init_linears
 from fusion.models.config import InputSpec, TransformerConfig
 from fusion.models.signal import own_series, signal_blocks
 
@@ -21,6 +21,9 @@ class TransformerStream(Stream):
         self.width = config.width
         self.grid = spec.grid
         self.project = nn.Linear(spec.channels, config.width)
+        # as small as the positions' 0.02: torch's own draw is some 30 times as large, and attention that cannot see
+        # which hour is which learned nothing (docs/decisions/2026-11-24-series-blocks.md)
+        init_linears(self.project)
         self.head = TokenHead(spec.steps, config.width, config.dropout)
         self.blocks = signal_blocks(config)
         self.norm = Norm(config.width)

@@ -39,6 +39,12 @@ def test_the_stream_is_projection_positions_and_blocks(spec: InputSpec, make_bat
     np.testing.assert_allclose(found, expected, atol=1e-11)
 
 
+def test_hours_do_not_drown_their_positions_at_first() -> None:
+    stream = TransformerStream(TransformerConfig(), InputSpec())
+    tokens = stream.project(torch.randn(1000, 24))
+    assert tokens.std() < 10 * stream.head.positions.std()
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("config", [TransformerConfig, BiLSTMConfig, ConvLSTMConfig])
 def test_steps_that_are_missing_do_not_matter(
