@@ -4,22 +4,30 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from fusion.city import City, open_city
 from fusion.serving.comparison import compare_runs
+from fusion.training.suites import CONTRASTS
 from pages import compare
-from pages.ui import closer_look
+from pages.ui import closer_look, paired_tests
 from tests.mini_runs import CORE, write_runs
 from tests.miniature import build_miniature
 from tests.pages.apptest import LANGUAGES, assert_whole, open_page, texts
+
+# the core rows and the one more that a declared contrast needs
+ROWS = {**CORE, "vit-pretrained+bilstm-late": 0.68}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compared")
-    write_runs(build_miniature(root), not_evaluable=("airport",))
+    made = build_miniature(root)
+    for seed in (0, 1):
+        write_runs(made, ROWS, seed=seed, not_evaluable=("airport",))
+    write_runs(made, {"vit": 0.7}, fold_kind="random", not_evaluable=("airport",))
     build_miniature(root, "no-runs")
     build_miniature(root, "only-activity", imagery=False, functions=False)
     write_runs(build_miniature(root, "no-imagery", imagery=False))
@@ -55,30 +63,66 @@ def test_the_page_stands_on_every_city_in_both_languages(shown: dict[tuple[str, 
     assert shown["miniature", "zh"].title[0].value == "单模态与融合"
 
 
-def test_every_experiment_ceiling_and_reported_figure_is_in_the_table(
-    built: Path, shown: dict[tuple[str, str], AppTest]
-) -> None:
+def test_every_experiment_and_ceiling_is_in_the_table(built: Path, shown: dict[tuple[str, str], AppTest]) -> None:
     table = shown["miniature", "en"].dataframe[0].value
 
     measured = table[table["kind"] == "measured"]
-    assert set(measured["experiment"]) == set(CORE)
+    assert set(measured["experiment"]) == set(ROWS)
+    assert set(measured["seeds"]) == {2}
     expected = compare_runs(open_city("miniature", built)).accuracy["accuracy"].tolist()
     assert measured["accuracy"].astype(float).tolist() == pytest.approx(expected)
     assert table[table["kind"] == "ceiling"]["experiment"].tolist() == [
         *("image", "signal", "additive", "joint", "oracle")
     ]
-    reported = table[table["kind"] == "reported by the user"]
-    assert reported["accuracy"].astype(float).tolist() == [0.668, 0.636, 0.533]
+    assert set(table["kind"]) == {"measured", "ceiling"}
 
 
-def test_reported_figures_are_said_to_be_reported_and_the_city_to_be_synthetic(
-    shown: dict[tuple[str, str], AppTest],
+def _table(app: AppTest, column: str) -> pd.DataFrame:
+    return next(frame.value for frame in app.dataframe if column in frame.value)
+
+
+@pytest.mark.parametrize("name", ["miniature", "no-runs"])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_others_reported_stands_apart_with_its_sources(
+    shown: dict[tuple[str, str], AppTest], name: str, lang: str
 ) -> None:
-    said = texts(shown["miniature", "en"])
+    app = shown[name, lang]
 
-    assert "reported by the user" in said
-    assert "not measured here" in said
-    assert "synthetic" in said.lower()
+    table = _table(app, "source")
+    assert table.loc[table["user"], "low"].tolist() == [0.668, 0.636, 0.533]
+    assert (0.41, 0.57) in set(zip(table["low"], table["high"], strict=True))
+    assert table["source"].str.len().min() > 10
+    assert {"en": "Not measured here", "zh": "并非此处测得"}[lang] in texts(app)
+
+
+def test_every_declared_contrast_is_in_its_table_run_or_not(shown: dict[tuple[str, str], AppTest]) -> None:
+    app = shown["miniature", "en"]
+    table = _table(app, "p_holm").set_index("question")
+
+    assert len(table) == len(CONTRASTS)
+    assert table["state"].tolist().count("run") == 1
+    assert table.loc["Does pretraining the ViT help?", "verdict"] in ("gain", "loss", "open")
+    assert table.loc["Does fusion beat the image alone?", "state"] == "not run"
+    assert f"1 of {len(CONTRASTS)} declared contrasts were run" in texts(app)
+
+
+def test_the_goals_are_told_with_what_they_came_to(built: Path, shown: dict[tuple[str, str], AppTest]) -> None:
+    closes, beats = compare_runs(open_city("miniature", built)).goals()
+    figures = [metric.value for metric in shown["miniature", "en"].metric][:2]
+
+    assert figures == [f"{closes.value * 100:.1f} %", f"{beats.value * 100:+.1f}".replace("-", "−")]
+    assert "Goal: 80 % or more" in texts(shown["miniature", "en"])
+
+
+def test_random_folds_stand_beside_spatial_ones(shown: dict[tuple[str, str], AppTest]) -> None:
+    table = _table(shown["miniature", "en"], "random_trained")
+
+    assert table["experiment"].tolist() == ["vit"]
+    assert "No model was run on both" in texts(shown["no-imagery", "en"])
+
+
+def test_the_city_is_said_to_be_synthetic(shown: dict[tuple[str, str], AppTest]) -> None:
+    assert "synthetic" in texts(shown["miniature", "en"]).lower()
 
 
 def test_a_class_that_cannot_be_judged_is_named(shown: dict[tuple[str, str], AppTest]) -> None:
@@ -101,15 +145,24 @@ def test_another_model_changes_confusion_and_calibration(city: City) -> None:
     assert counts.set_index("true").to_numpy().tolist() == compare_runs(city).confusion("vit").to_numpy().tolist()
 
 
-def test_pairs_are_the_fusions_own_streams_until_all_are_asked_for(city: City) -> None:
+def test_pairs_nobody_declared_are_shown_on_demand_the_fusions_own_streams_first(city: City) -> None:
     app = open_page("compare", city.name)
+    assert not any("only_unimodal" in frame.value for frame in app.dataframe)
 
-    def pairs() -> int:
-        return len(next(frame.value for frame in app.dataframe if "verdict" in frame.value))
+    app.toggle(key=paired_tests.EXPLORE).set_value(True).run()
+    assert len(_table(app, "only_unimodal")) == 7  # pretrained ViT alone was not run
+    assert "Exploration: 7 pairs" in texts(app)
+    app.segmented_control(key=paired_tests.PAIRS).set_value("all").run()
+    assert len(_table(app, "only_unimodal")) == 4 * 3
 
-    assert pairs() == 6
-    app.segmented_control(key=compare.PAIRS).set_value("all").run()
-    assert pairs() == 9
+
+def test_cost_is_shown_as_multiply_adds_or_parameters(city: City) -> None:
+    app = open_page("compare", city.name)
+    app.segmented_control(key=closer_look.COST).set_value("parameters").run()
+
+    assert_whole(app)
+    table = _table(app, "rank")
+    assert table["multiply_adds"].tolist() == [200 * value for value in table["parameters"]]
 
 
 def test_the_map_follows_the_chosen_pair(city: City) -> None:
@@ -139,13 +192,21 @@ def test_runs_of_two_kinds_are_chosen_between_and_never_pooled(city: City) -> No
     app = open_page("compare", city.name)
     keys = app.selectbox(key=compare.SETTING).options
 
-    assert len(keys) == 2
+    assert len(keys) == 3  # random folds last
     app.selectbox(key=compare.SETTING).select_index(1).run()
 
     assert_whole(app)
     table = app.dataframe[0].value
     assert table[table["kind"] == "measured"]["experiment"].tolist() == ["vit"]
-    assert "No fusion and unimodal model were tested on common cells." in texts(app)
+    assert f"None of the {len(CONTRASTS)} declared contrasts has both its models yet." in texts(app)
+
+
+def test_random_folds_are_said_to_flatter_where_they_are_chosen(city: City) -> None:
+    app = open_page("compare", city.name)
+    app.selectbox(key=compare.SETTING).select_index(1).run()
+
+    assert_whole(app)
+    assert "flatters all that follows" in app.warning[0].value
 
 
 def test_a_torn_run_is_named_and_the_rest_shown(city: City) -> None:
