@@ -6,7 +6,7 @@ The only page that needs torch, and it imports it only where a device is chosen 
 import streamlit as st
 
 from fusion.city import City
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.pooling import modality_of
 from fusion.training.runs import RunRecord, load_runs, stale_reasons
 from pages.ui import answers, components, models, prediction, region_picker
 from pages.ui.language import t

@@ -8,11 +8,13 @@ import streamlit as st
 
 from fusion.charts.palette import modality_name
 from fusion.city import City
+from fusion.errors import RunError
 from fusion.geo import grid
 from fusion.serving import predictor
-from fusion.serving.comparison_tables import modality_of
+from fusion.serving.explanation import Explanation, explain_cell
 from fusion.serving.parts import fold_parts
-from fusion.training.runs import RunRecord, partners, stale_reasons
+from fusion.serving.pooling import modality_of
+from fusion.training.runs import RunRecord, load_run, partners, stale_reasons
 from pages.ui import caches, components, language, state
 from pages.ui.language import t
 from pages.views import predict as view
@@ -158,6 +160,27 @@ def predict(city: City, records: list[RunRecord], question: Question) -> Answer:
         sides={side: record.id if record is not None else None for side, record in runs.items()},
         probabilities={side: table[view.PROBABILITIES].to_numpy(dtype=float) for side, table in tables.items()},
     )
+
+
+def explain(city: City, question: Question, id_: str) -> Explanation:
+    """Explain the chosen model's answer for one region; kept by run and cell.
+
+    Raises:
+        RunError: the run is no longer there.
+    """
+    folder = next((folder for folder in city.run_folders() if folder.name == question.run), None)
+    if folder is None:
+        raise RunError(f"{question.run}: no longer there: predict again with another run")
+    record = load_run(folder)
+    return _explained(question.run, _stamps(record), question.city_fingerprint, id_, question.device, city, record)
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def _explained(
+    run: str, stamps: tuple, city_print: str, id_: str, device: str, _city: City, _record: RunRecord
+) -> Explanation:
+    model = _loaded(str(_record.folder), stamps, device)
+    return explain_cell(model, predictor.samples_for(_city, _record.folder), id_)
 
 
 def _stamps(record: RunRecord) -> tuple:

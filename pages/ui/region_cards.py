@@ -9,7 +9,7 @@ from fusion.charts.city_figures import probabilities_figure
 from fusion.charts.hourly import profile_figure
 from fusion.city import City
 from fusion.classes import by_id
-from pages.ui import caches, components, language
+from pages.ui import caches, components, explaining, language
 from pages.ui.language import pick, t
 from pages.views.formats import percent
 from pages.views.predict import Answer
@@ -63,6 +63,7 @@ def show(city: City, answer: Answer, row: int) -> None:
                 config=_PLAIN,
                 alt=t("Probabilities by image only, signal only and fusion"),
             )
+        explaining.show(city, answer.question, str(found["id"]), class_name(found["predicted"]))
 
 
 def _head(found: pd.Series) -> None:

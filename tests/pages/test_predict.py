@@ -1,5 +1,6 @@
 """Predict through the main script, with the weights of untrained networks: it has to show what they say."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,14 +13,18 @@ from streamlit.testing.v1 import AppTest
 from fusion.city import City, open_city
 from fusion.extract.build import build_samples
 from fusion.geo import grid
-from fusion.serving.predictor import predict
+from fusion.serving.explanation import explain_cell
+from fusion.serving.predictor import load_predictor, predict
+from fusion.training.experiments import EXPERIMENTS
 from pages import predict as page
-from pages.ui import answers, prediction, region_picker, state
+from pages.ui import answers, explaining, prediction, region_picker, state
 from tests.mini_runs import write_checkpoint, write_runs
 from tests.miniature import MISSING_CELL, build_miniature, cells
 from tests.pages.apptest import LANGUAGES, assert_whole, go, open_page, texts
 
-MODELS = {"vit": 0.5, "convlstm": 0.5, "vit+convlstm-bottleneck": 0.6}
+# with a learned token for an absent modality: only such a model can say what each modality gave
+WITH_TOKENS = next(row.name for row in EXPERIMENTS.values() if row.network.absent_tokens)
+MODELS = {"vit": 0.5, "convlstm": 0.5, "vit+convlstm-bottleneck": 0.6, WITH_TOKENS: 0.55}
 SEVEN = tuple(grid.disk(int(grid.cells_at([113.65], [34.75], 9)[0]), 1).tolist())
 
 
@@ -246,3 +251,95 @@ def test_choosing_by_polygon(city: City) -> None:
     lon, _ = grid.centres(cells())
     assert 10 < len(app.session_state[state.REGION]) < 30
     assert set(app.session_state[state.REGION]) <= set(cells()[lon <= middle].tolist())
+
+
+def _explained(city: City, experiment: str | None = None) -> AppTest:
+    """Predict three cells with a model, by default the page's own choice, and ask why of the first."""
+    app = _choose(open_page("predict", city.name), SEVEN[:3])
+    app.toggle(key=prediction.SIDES).set_value(False)
+    if experiment is not None:
+        run = next(f.name for f in city.run_folders() if f.name.startswith(f"{experiment}-s0-f0of3"))
+        app.selectbox(key=prediction.RUN).set_value(run)
+    _go(app)
+    return _ask(app)
+
+
+def _ask(app: AppTest) -> AppTest:
+    return app.toggle(key=explaining.toggle_key(_first(app))).set_value(True).run()
+
+
+def _first(app: AppTest) -> str:
+    return str(app.session_state[answers.ANSWER].table["id"].iloc[0])
+
+
+def test_an_explanation_is_drawn_when_asked_for_and_worked_out_once(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked = []
+    monkeypatch.setattr(prediction, "explain_cell", lambda *args: worked.append(args) or explain_cell(*args))
+
+    app = _explained(city, WITH_TOKENS)
+
+    assert_whole(app)
+    said = texts(app)
+    for heading in ("Where the ViT looked", "Which hours mattered", "What each modality gave"):
+        assert said.count(f"**{heading}**") == 1  # the other two regions were not asked about
+    assert "proves no cause" in said
+    assert "Left out:" in said  # bottlenecks take a part of the attention
+    folder = next(f for f in city.run_folders() if f.name == app.session_state[answers.ANSWER].question.run)
+    expected = explain_cell(load_predictor(folder, "cpu"), build_samples(city), _first(app))
+    assert f"from neither: {expected.shapley.nothing * 100:.1f} %" in said
+    table = next(frame.value for frame in app.dataframe if list(frame.value.columns) == ["part", "item", "value"])
+    np.testing.assert_allclose(table["value"], expected.to_table()["value"], atol=1e-6)
+
+    app.segmented_control(key="lang_choice").set_value("zh").run()
+    assert_whole(app)
+    assert "**ViT 看了哪里**" in texts(app)
+    assert len(worked) == 1
+
+    app.toggle(key=explaining.toggle_key(_first(app))).set_value(False).run()
+    assert "ViT 看了哪里" not in texts(app)
+
+
+def test_a_model_without_modality_dropout_says_how_to_get_one(city: City) -> None:
+    app = _explained(city)
+
+    assert_whole(app)
+    said = texts(app)
+    assert "**Which hours mattered**" in said
+    assert "not trained with modality dropout" in said
+    assert f"python -m fusion train {WITH_TOKENS} --city {city.name}" in said
+    assert "Exact Shapley values" not in said
+
+
+def test_a_model_of_one_modality_says_what_it_does_not_read(city: City) -> None:
+    said = texts(_explained(city, "vit"))
+
+    assert "proves no cause" in said
+    assert "This model reads no signaling." in said
+    assert "This model reads one modality only" in said
+
+
+def test_an_answer_of_older_data_is_not_explained_by_newer(city: City) -> None:
+    app = _explained(city)
+    answer = app.session_state[answers.ANSWER]
+    older = dataclasses.replace(answer.question, city_fingerprint="older")
+    app.session_state[answers.ANSWER] = dataclasses.replace(answer, question=older)
+
+    app.run()
+
+    assert "data changed since this answer" in texts(app)
+    assert "Which hours mattered" not in texts(app)
+
+
+def test_a_run_that_is_gone_gives_one_line(city: City) -> None:
+    app = _choose(open_page("predict", city.name), SEVEN[:1])
+    app.toggle(key=prediction.SIDES).set_value(False)
+    _go(app)
+    shutil.rmtree(city.runs / app.session_state[answers.ANSWER].question.run)
+
+    _ask(app)
+
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "no longer there" in app.error[0].value
