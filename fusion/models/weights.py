@@ -111,7 +111,7 @@ def download_weights(name: str) -> Path:
     filename = named if named.endswith(".safetensors") else "model.safetensors"
     try:
         return Path(hf_hub_download(repository, filename))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the hub's HTTP library, and with it its errors, change with its version
         raise InputError(
             f"the pretrained weights of {name!r} could not be fetched ({type(error).__name__}): with network, download "
             f"{filename} of the Hugging Face repository {repository}, and give its path as the vision stream's weights"

@@ -10,6 +10,7 @@ from fusion.models import weights
 from fusion.models.config import InputSpec, NetworkConfig, VisionConfig
 from fusion.models.network import build_network
 from fusion.models.vision import VisionStream
+from fusion.models.weights import read_about
 
 # isort: split
 from timm.models.vision_transformer import VisionTransformer
@@ -99,6 +100,19 @@ def test_pretrained_without_network_tells_the_manual_way(tmp_path: Path, monkeyp
     assert "\n" not in str(caught.value)
 
 
+def test_a_connection_that_breaks_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReadError(Exception):
+        """As the hub's HTTP library raises: no OSError."""
+
+    def breaks(*names: str) -> str:
+        raise ReadError("peer closed connection\nwithout a word")
+
+    monkeypatch.setattr(weights, "hf_hub_download", breaks)
+    with pytest.raises(InputError, match=r"could not be fetched \(ReadError\).*download model.safetensors") as caught:
+        VisionStream(VisionConfig("vit_tiny_patch16_224", weights="timm"), InputSpec())
+    assert "\n" not in str(caught.value)
+
+
 def test_a_model_that_was_never_pretrained_is_refused() -> None:
     with pytest.raises(ConfigError, match="no pretrained weights"):
         VisionStream(VisionConfig("vit_small_patch16_36x1_224", weights="timm"), InputSpec())
@@ -124,3 +138,14 @@ def test_pretrained_weights_are_loaded_where_fetched(tmp_path: Path, monkeypatch
     # a checkpoint brings its own weights: nothing is fetched again
     build_network(network.config, network.spec, initial_weights=False)
     assert len(asked) == 1
+
+
+def test_a_files_own_record_survives_or_is_refused(tmp_path: Path) -> None:
+    plain, torn = tmp_path / "plain.safetensors", tmp_path / "torn.safetensors"
+    save_file({"a": torch.zeros(1)}, plain)
+    save_file({"a": torch.zeros(1)}, torn, metadata={"fusion": "{half"})
+    assert read_about(plain) is None
+    for path in (torn, tmp_path / "absent.safetensors"):
+        with pytest.raises(FusionError, match=path.name) as caught:
+            read_about(path)
+        assert "\n" not in str(caught.value)
