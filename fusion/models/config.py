@@ -5,10 +5,11 @@ Every configuration goes to a plain dict and back (`to_dict`, `from_dict`); a ke
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from fusion.errors import ConfigError
+from fusion.models.checks import check_choice, check_positive, check_share, known_options
 
 GRIDS = ("hex", "square")
 FUSIONS = ("late", "late-mean", "late-gated", "joint", "cross", "bottleneck")
@@ -44,12 +45,12 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         for name in ("chip_px", "steps", "channels", "kernel", "classes"):
-            _positive(self, name)
-        _one_of(self, "grid", GRIDS)
+            check_positive(self, name)
+        check_choice(self, "grid", GRIDS)
         if self.grid == "hex" and self.kernel % 2 == 0:
             raise ConfigError(f"InputSpec.kernel is {self.kernel}: a neighbourhood has a centre, so give an odd number")
         if self.columns is not None:
-            _positive(self, "columns")
+            check_positive(self, "columns")
             if self.grid == "hex" and self.columns != self.kernel:
                 raise ConfigError(f"InputSpec.columns is {self.columns}: a neighbourhood has as many as rows")
 
@@ -64,7 +65,7 @@ class InputSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Raises ConfigError on an unknown key."""
-        return cls(**_known(cls, values))
+        return cls(**known_options(cls, values))
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class VisionConfig:
                 if getattr(self, key) is None:
                     object.__setattr__(self, key, value)
             for key in sizes:
-                _positive(self, key)
+                check_positive(self, key)
             if self.width % self.heads:  # type: ignore[operator]
                 raise ConfigError(f"vision width {self.width} is not a multiple of its {self.heads} heads")
             if self.weights == "timm":
@@ -112,8 +113,8 @@ class VisionConfig:
                     f"vision model {self.name!r} has its own {', '.join(given)}: leave them out, or leave the name out"
                 )
             if self.patch is not None:
-                _positive(self, "patch")
-        _share(self, "dropout", "drop_path")
+                check_positive(self, "patch")
+        check_share(self, "dropout", "drop_path")
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> Self:
@@ -126,10 +127,10 @@ class VisionConfig:
         """
         match = _SIZE.fullmatch(text.strip())
         if match is None:
-            return cls(**_known(cls, {"name": text.strip(), **options}))
+            return cls(**known_options(cls, {"name": text.strip(), **options}))
         depth, width, patch = int(match[1]), int(match[2]), int(match[3] or 16)
         heads = width // 64 if width % 64 == 0 else 1
-        return cls(**_known(cls, {"depth": depth, "width": width, "heads": heads, "patch": patch, **options}))
+        return cls(**known_options(cls, {"depth": depth, "width": width, "heads": heads, "patch": patch, **options}))
 
 
 @dataclass(frozen=True)
@@ -162,16 +163,16 @@ class SignalConfig:
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "mlp_ratio"):
-            _positive(self, name)
+            check_positive(self, name)
         if not isinstance(self.blocks, int) or self.blocks < 0:
             raise ConfigError(f"{type(self).__name__}.blocks is {self.blocks!r}: give 0 or a whole number above")
         if self.width % self.heads:
             raise ConfigError(f"{type(self).__name__}: width {self.width} is not a multiple of its {self.heads} heads")
-        _share(self, "dropout", "drop_path")
-        _one_of(self, "block", BLOCKS)
-        _one_of(self, "blstm_input", ("a", "x"))
-        _one_of(self, "blstm_width", ("half", "full"))
-        _one_of(self, "norm", ("post", "pre"))
+        check_share(self, "dropout", "drop_path")
+        check_choice(self, "block", BLOCKS)
+        check_choice(self, "blstm_input", ("a", "x"))
+        check_choice(self, "blstm_width", ("half", "full"))
+        check_choice(self, "norm", ("post", "pre"))
         if self.block != "attention" and self.blstm_width == "half" and self.width % 2:
             raise ConfigError(f"{type(self).__name__}: width {self.width} has no half: give an even one, or 'full'")
 
@@ -186,7 +187,7 @@ class BiLSTMConfig(SignalConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("hidden", "layers"):
-            _positive(self, name)
+            check_positive(self, name)
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,8 @@ class ConvLSTMConfig(SignalConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("hidden", "layers"):
-            _positive(self, name)
-        _share(self, "neighbour_dropout")
+            check_positive(self, name)
+        check_share(self, "neighbour_dropout")
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class TransformerConfig(SignalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive(self, "blocks")
+        check_positive(self, "blocks")
 
 
 SIGNALS: dict[str, type[SignalConfig]] = {
@@ -251,9 +252,9 @@ class CouplingConfig:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        _one_of(self, "kind", COUPLINGS)
+        check_choice(self, "kind", COUPLINGS)
         for name in ("strength", "rank", "temperature"):
-            _positive(self, name)
+            check_positive(self, name)
         if self.apart and self.kind != "distance":
             raise ConfigError(f"coupling {self.kind!r} cannot push apart: only 'distance' can")
 
@@ -297,8 +298,8 @@ class NetworkConfig:
             raise ConfigError(f"fusion {self.fusion!r} needs two streams: only one is configured")
         if not isinstance(self.fusion_layer, int) or self.fusion_layer < 0:
             raise ConfigError(f"fusion_layer is {self.fusion_layer!r}: give a whole number from 0 to the smaller depth")
-        _positive(self, "bottlenecks")
-        _share(self, "dropout")
+        check_positive(self, "bottlenecks")
+        check_share(self, "dropout")
         if isinstance(self.merge, bool) or not 0 <= self.merge <= LARGEST_MERGE:
             raise ConfigError(f"merge is {self.merge!r}: give a share from 0 to {LARGEST_MERGE}")
         wants = {"merge": bool(self.merge), "coupling": self.coupling is not None, "absent_tokens": self.absent_tokens}
@@ -326,9 +327,9 @@ class NetworkConfig:
         Raises:
             ConfigError: an unknown key or kind of stream.
         """
-        known = _known(cls, values)
+        known = known_options(cls, values)
         if known.get("vision") is not None:
-            known["vision"] = VisionConfig(**_known(VisionConfig, known["vision"]))
+            known["vision"] = VisionConfig(**known_options(VisionConfig, known["vision"]))
         if known.get("signal") is not None:
             if not isinstance(known["signal"], Mapping):
                 raise ConfigError(f"the signal stream is {known['signal']!r}: give a table with its kind and options")
@@ -336,40 +337,7 @@ class NetworkConfig:
             kind = signal.pop("kind", None)
             if kind not in SIGNALS:
                 raise ConfigError(f"signal stream {kind!r} is unknown: use one of {', '.join(SIGNALS)}")
-            known["signal"] = SIGNALS[kind](**_known(SIGNALS[kind], signal))
+            known["signal"] = SIGNALS[kind](**known_options(SIGNALS[kind], signal))
         if known.get("coupling") is not None:
-            known["coupling"] = CouplingConfig(**_known(CouplingConfig, known["coupling"]))
+            known["coupling"] = CouplingConfig(**known_options(CouplingConfig, known["coupling"]))
         return cls(**known)
-
-
-def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{cls.__name__} is {values!r}: give a table of its options")
-    names = [field.name for field in fields(cls)]
-    unknown = sorted(set(values) - set(names))
-    if unknown:
-        raise ConfigError(f"{cls.__name__} has no option {', '.join(map(repr, unknown))}: it has {', '.join(names)}")
-    return dict(values)
-
-
-def _positive(config: object, name: str) -> None:
-    value = getattr(config, name)
-    annotation = next(field.type for field in fields(config) if field.name == name)  # type: ignore[arg-type]
-    whole = "float" not in str(annotation)
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
-        raise ConfigError(
-            f"{type(config).__name__}.{name} is {value!r}: give a {'whole ' if whole else ''}number above 0"
-        )
-
-
-def _share(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-            raise ConfigError(f"{type(config).__name__}.{name} is {value!r}: give a number from 0 to below 1")
-
-
-def _one_of(config: object, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise ConfigError(f"{type(config).__name__}.{name} is {value!r}: use one of {', '.join(choices)}")
