@@ -21,9 +21,11 @@ class TransformerStream(Stream):
         self.width = config.width
         self.grid = spec.grid
         self.project = nn.Linear(spec.channels, config.width)
-        # as small as the positions' 0.02: torch's own draw is some 30 times as large, and attention that cannot see
-        # which hour is which learned nothing (docs/decisions/2026-11-24-series-blocks.md)
-        init_linears(self.project)
+        if config.block == "attention":
+            # as small as the positions' 0.02: torch's own draw is some 30 times as large, and attention that cannot
+            # see which hour is which learned nothing; an LSTM knows the order without positions, and learns either way
+            # (docs/decisions/2026-11-24-series-blocks.md)
+            init_linears(self.project)
         self.head = TokenHead(spec.steps, config.width, config.dropout)
         self.blocks = signal_blocks(config)
         self.norm = Norm(config.width)
