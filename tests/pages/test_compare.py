@@ -150,8 +150,8 @@ def test_pairs_nobody_declared_are_shown_on_demand_the_fusions_own_streams_first
     assert not any("only_unimodal" in frame.value for frame in app.dataframe)
 
     app.toggle(key=paired_tests.EXPLORE).set_value(True).run()
-    assert len(_table(app, "only_unimodal")) == 7  # pretrained ViT alone was not run
-    assert "Exploration: 7 pairs" in texts(app)
+    assert len(_table(app, "only_unimodal")) == 6  # neither ViT-pretrained nor ConvLSTM with blocks was run alone
+    assert "Exploration: 6 pairs" in texts(app)
     app.segmented_control(key=paired_tests.PAIRS).set_value("all").run()
     assert len(_table(app, "only_unimodal")) == 4 * 3
 
