@@ -24,6 +24,8 @@ TENSOR_SIDE = {"samples", "metrics", "models", "training", "analysis"}
 ALLOWED = {("extract", "samples"), ("extract", "fingerprint")}
 MAP_LIBRARIES = {"h3", "duckdb", "rasterio", "rio_tiler", "pyproj", "shapely", "pyogrio"}
 TENSOR_LIBRARIES = {"torch", "timm", "lightning"}
+# Asked for by an option, and imported only then: requirements-cluster.txt.
+OPTIONAL = {"ray"}
 
 
 def _modules(path: Path) -> set[str]:
@@ -65,7 +67,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def _third_party(paths: list[Path]) -> set[str]:
     tops = {module.split(".")[0] for path in paths for module in _modules(path)}
-    return tops - set(sys.stdlib_module_names) - {"fusion", "pages", "tests", "scripts", "app"}
+    return tops - set(sys.stdlib_module_names) - OPTIONAL - {"fusion", "pages", "tests", "scripts", "app"}
 
 
 def _required(name: str) -> set[str]:
@@ -87,8 +89,18 @@ def test_what_tests_and_scripts_import_is_required() -> None:
     assert imported <= _required("requirements.txt") | _required("requirements-dev.txt")
 
 
+def test_what_is_optional_is_imported_inside_one_function_only() -> None:
+    assert _required("requirements-cluster.txt") == OPTIONAL
+    asking = [path for path in LIBRARY if {m.split(".")[0] for m in _modules(path)} & OPTIONAL]
+    assert asking == [ROOT / "fusion" / "training" / "backends.py"]
+    body = ast.parse(asking[0].read_text(encoding="utf-8")).body
+    at_once = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    at_once |= {str(node.module) for node in body if isinstance(node, ast.ImportFrom)}
+    assert not {name.split(".")[0] for name in at_once} & OPTIONAL
+
+
 def test_requirements_are_pinned() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-cluster.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             assert not line or line[0] in "#-" or re.search(r"~=|==", line), f"{name}: {line} is not pinned"
     assert "torch==2.13.0" in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()

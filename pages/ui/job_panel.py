@@ -131,9 +131,10 @@ def _live(city: City, job: jobs.Job) -> None:
     with st.popover(t("Cancel"), icon=":material/stop_circle:"):
         st.markdown(t("Stop this training? Runs that have ended stay, the others go on when you ask again."))
         if st.button(t("Yes, stop it"), key=CANCEL, type="primary"):
-            with components.guard(), st.spinner(t("Stopping")):
-                jobs.cancel(job)
-            st.rerun(scope="app")
+            with components.guard():
+                with st.spinner(t("Stopping")):
+                    jobs.cancel(job)
+                st.rerun(scope="app")
     st.caption(t("It goes on when this page is closed or reloaded."))
     _trials(progress)
     _log(job)
