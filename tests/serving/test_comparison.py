@@ -173,7 +173,7 @@ def test_costs_are_means_of_runs_and_unknown_in_older_ones(city: City) -> None:
 
 
 def test_declared_contrasts_are_all_there_and_goals_measured(city: City) -> None:
-    write_runs(city, {"vit-pretrained": 0.4, "convlstm": 0.5, "vit-pretrained+convlstm-bottleneck": 0.8})
+    write_runs(city, {"vit-pretrained": 0.4, "convlstm-transformer": 0.5, "vit-pretrained+convlstm-bottleneck": 0.8})
 
     comparison = compare_runs(city)
 

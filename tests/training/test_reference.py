@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fusion.city import City, reference_root
@@ -12,11 +13,11 @@ from fusion.extract.build import build_samples
 from fusion.metrics.scores import evaluate
 from fusion.models import MODEL_VERSION
 from fusion.samples.sampleset import SampleSet
-from fusion.samples.split import spatial_folds
+from fusion.samples.split import make_folds
 from fusion.synthetic.demo import build_demo
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
-from fusion.training.reference import FOLDS, REFERENCE, SEED, WEIGHTS_FOLD, WITH_WEIGHTS, publish
+from fusion.training.reference import FIRST, FOLDS, REFERENCE, WITH_DAMAGE, WITH_WEIGHTS, publish, reference_trials
 from fusion.training.run import run_name, train_run
 from fusion.training.runs import RunRecord, load_runs, stale_reasons
 from tests.training.conftest import quick
@@ -43,13 +44,33 @@ def samples(demo_city: City) -> SampleSet:
     return build_samples(demo_city)
 
 
-def test_eighteen_runs_ship_and_one_fold_with_weights(shipped: list[RunRecord]) -> None:
-    assert {(record.experiment, record.seed, record.fold, record.folds) for record in shipped} == {
-        (name, SEED, fold, FOLDS) for name in REFERENCE for fold in range(FOLDS)
+def test_the_core_suite_ships_and_one_fold_with_weights(shipped: list[RunRecord]) -> None:
+    known = {
+        (trial.experiment.name, trial.seed, trial.fold, trial.folds, trial.split or "spatial")
+        for trial in reference_trials()
     }
-    with_weights = {(record.experiment, record.fold) for record in shipped if record.has_weights}
-    assert with_weights == {(name, WEIGHTS_FOLD) for name in WITH_WEIGHTS}
+    there = {(one.experiment, one.seed, one.fold, one.folds, one.run["fold_kind"]) for one in shipped}
+    assert there <= known
+    assert {(name, FIRST[0], fold, FOLDS, "spatial") for name in REFERENCE for fold in range(FOLDS)} <= there
+    first = (*FIRST, "spatial")
+    with_weights = {(one.experiment, one.seed, one.fold, one.run["fold_kind"]) for one in shipped if one.has_weights}
+    assert with_weights == {(name, *first) for name in WITH_WEIGHTS}
+    damaged = {
+        (one.experiment, one.seed, one.fold, one.run["fold_kind"])
+        for one in shipped
+        if (one.folder / "robustness.csv").is_file()
+    }
+    assert damaged == {(name, *first) for name in WITH_DAMAGE}
     assert all(record.shipped and record.folder.name == record.id for record in shipped)
+
+
+def test_shipped_damage_starts_from_the_shipped_accuracy(shipped: list[RunRecord]) -> None:
+    for record in shipped:
+        path = record.folder / "robustness.csv"
+        if path.is_file():
+            clean = pd.read_csv(path).set_index("condition").loc["none"]
+            assert clean["accuracy"] == pytest.approx(record.metrics["overall_accuracy"], abs=1e-6), record.id
+            assert clean["n"] == record.metrics["n_test"]
 
 
 def test_what_ships_is_small_and_holds_no_pickle(shipped: list[RunRecord]) -> None:
@@ -80,7 +101,7 @@ def test_shipped_metrics_follow_from_shipped_predictions(shipped: list[RunRecord
 @pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_shipped_checkpoint_finds_its_accuracy_again(name: str, shipped: list[RunRecord], samples: SampleSet) -> None:
     record = next(one for one in shipped if one.experiment == name and one.has_weights)
-    rows = spatial_folds(samples, record.folds)[record.fold].test
+    rows = make_folds(samples, record.folds, kind=record.run["fold_kind"])[record.fold].test
     kept = record.predictions()
 
     now = load_predictor(record.folder, "cpu").predict(samples, rows)
