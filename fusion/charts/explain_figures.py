@@ -50,13 +50,19 @@ def rollout_figure(chip: np.ndarray, patches: np.ndarray, lang: str = "en", heig
     figure.add_heatmap(
         z=patches * 100,
         colorscale="Inferno",
+        # From nothing to at least twice the even share: attention that is all but even looks so.
         zmin=0,
+        zmax=max(2 * even, 100 * float(patches.max())),
         opacity=0.55,
         colorbar={
-            "title": {"text": _word("attention", lang), "side": "right", "font": {"size": 11}},
+            "orientation": "h",
+            "y": 0,
+            "yanchor": "top",
+            "ypad": 4,
             "thickness": 10,
             "len": 1.0,
-            "xpad": 4,
+            "nticks": 5,
+            "title": {"text": _word("attention", lang), "side": "bottom", "font": {"size": 11}},
             "tickfont": {"size": 11},
         },
         hovertemplate=f"<b>%{{z:.1f}} %</b><br>{_word('even', lang)}: {even:.1f} %<extra></extra>",
@@ -67,7 +73,7 @@ def rollout_figure(chip: np.ndarray, patches: np.ndarray, lang: str = "en", heig
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], constrain="domain", fixedrange=True)
     figure.update_yaxes(visible=False, range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", fixedrange=True)
-    figure.update_layout(height=height, margin={"l": 0, "r": 0, "t": 8, "b": 8})
+    figure.update_layout(height=height, margin={"l": 4, "r": 4, "t": 8, "b": 52})
     return figure
 
 

@@ -25,6 +25,7 @@ def test_the_heat_lies_on_the_chip_patch_by_patch_north_up() -> None:
     heat, ground = figure.data[0], figure.layout.images[0]
     np.testing.assert_allclose(heat.z, [[40, 10], [20, 10]])
     assert heat.colorbar.title.text == "% of attention"
+    assert (heat.zmin, heat.zmax) == (0, 50)  # twice the even share, which the largest does not reach
     assert "25.0 %" in heat.hovertemplate  # four patches, spread evenly
     assert list(figure.layout.yaxis.range) == [1.5, -0.5]  # row 0 at the top
     assert (ground.x, ground.y, ground.sizex, ground.sizey, ground.layer) == (-0.5, -0.5, 2, 2, "below")
