@@ -49,7 +49,5 @@ def pretrain(
         samples, pretraining_rows(samples, chosen), config, options, seed, target, out,
         progress=progress_line("pretrain"), fold=chosen,
     )  # fmt: skip
-    area = (
-        "all of the city, transductive" if report.transductive else f"without the test area of fold {fold} of {folds}"
-    )
+    area = "all: transductive" if report.transductive else f"without the test area of fold {fold} of {folds}"
     typer.echo(f"{out}: {report.chips:,} chips ({area}), loss {report.losses[-1]:.3f}, {report.seconds:.0f} s")

@@ -1,6 +1,7 @@
 """`python -m fusion pretrain`: one line at the end, and one line for whatever is asked wrongly."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,17 @@ from fusion.models.weights import load_weights, read_about
 SMALL = ["--size", "vit 1x32, patch 48", "--epochs", "1", "--device", "cpu"]
 
 
-@pytest.fixture
-def data(tmp_path: Path, tiny_city_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder of one's own that holds the tiny city."""
-    root = tmp_path / "data"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, tiny_city_root: Path) -> Iterator[Path]:
+    """A data folder that holds the tiny city, whose samples are extracted once for all tests of this file."""
+    root = tmp_path_factory.mktemp("pretrain") / "data"
     shutil.copytree(tiny_city_root, root)
-    monkeypatch.setenv("FUSION_DATA", str(root))
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    return root
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FUSION_DATA", str(root))
+        yield root
+    torch.set_num_threads(threads)
 
 
 def test_it_writes_weights_and_says_so_in_one_line(
