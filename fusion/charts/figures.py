@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names
-from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, modality_name, translucent
+from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, legend_below, modality_name, translucent
 
 _WORDS = {
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
@@ -88,7 +88,7 @@ def accuracy_figure(accuracy: pd.DataFrame, ceilings: pd.DataFrame, lang: str = 
             "automargin": True,
             "title": None,
         },
-        legend={"orientation": "h", "y": -0.16 - 0.5 / max(len(labels), 1), "x": 0, "yanchor": "top"},
+        legend=legend_below(40 * max(len(labels), 3)),
         height=180 + 40 * max(len(labels), 3),
         margin={"l": 8, "r": 16, "t": 10 + 18 * _LABEL_LEVELS if len(ceilings) else 16, "b": 8},
         hovermode="closest",
@@ -144,7 +144,7 @@ def reported_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
             "range": [len(labels) - 0.4, -0.6],
             "automargin": True,
         },
-        legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
+        legend=legend_below(36 * max(len(labels), 3)),
         height=150 + 36 * max(len(labels), 3),
         margin={"l": 8, "r": 16, "t": 12, "b": 8},
     )
@@ -161,6 +161,7 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
         lang: `en` or `zh`.
     """
     known = accuracy.dropna(subset=[cost])
+    ticks = _log_ticks(known[cost] / 1e6)
     figure = go.Figure()
     for modality in MODALITIES:
         rows = known[known["modality"] == modality]
@@ -179,13 +180,27 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
             hovertemplate="%{customdata[0]}<br><b>%{y:.1f} %</b> · %{x:,.2f} M<extra></extra>",
         )
     figure.update_layout(
-        xaxis={"title": _word(cost, lang), "type": "log", "dtick": "D2", "minor": {"showgrid": False}},
+        xaxis={
+            "title": _word(cost, lang),
+            "type": "log",
+            "tickvals": ticks,
+            "ticktext": [f"{tick:g}" for tick in ticks],
+        },
         yaxis={"title": _word("score", lang), "ticksuffix": " %"},
         legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "itemsizing": "constant"},
         height=420,
         margin={"l": 8, "r": 16, "t": 24, "b": 8},
     )
     return figure
+
+
+def _log_ticks(values: pd.Series) -> list[float]:
+    """1, 2 and 5 times powers of ten around the values: plotly's own ticks leave the powers out."""
+    if values.empty:
+        return []
+    powers = range(int(np.floor(np.log10(values.min()))) - 1, int(np.ceil(np.log10(values.max()))) + 1)
+    ticks = [round(step * 10.0**power, 12) for power in powers for step in (1, 2, 5)]
+    return [tick for tick in ticks if values.min() / 2.5 <= tick <= values.max() * 2.5]
 
 
 def _draw_seeds(figure: go.Figure, accuracy: pd.DataFrame, labels: Sequence[str], lang: str) -> None:

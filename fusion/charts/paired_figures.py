@@ -11,14 +11,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names, wrap_words
-from fusion.charts.palette import COLOURS, FAINT, GREY, SYMBOLS, VERDICTS, modality_name
+from fusion.charts.palette import COLOURS, FAINT, GREY, SYMBOLS, VERDICTS, legend_below, modality_name
 
 _WORDS = {
-    "difference": {"en": "Difference, points (95 % interval)", "zh": "准确率之差，百分点（95 % 区间）"},
+    "difference": {"en": "Difference, points (95 %)", "zh": "差值，百分点（95 %）"},
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
     "cells": {"en": "cells", "zh": "个单元"},
     "fusion_right": {"en": "fusion is better →", "zh": "融合更好 →"},
-    "first_right": {"en": "the answer is yes, or the first is better →", "zh": "答案为“是”，或前者更好 →"},
+    "first_right": {"en": "the first is better →", "zh": "前者更好 →"},
     "gain": {"en": "better", "zh": "更好"},
     "loss": {"en": "worse", "zh": "更差"},
     "open": {"en": "not proven", "zh": "未证实"},
@@ -136,7 +136,7 @@ def flattery_figure(flattery: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure.update_layout(
         xaxis={"title": _word("accuracy", lang), "ticksuffix": " %"},
         yaxis=_lines(labels),
-        legend={"orientation": "h", "y": -0.2 - 0.5 / max(len(labels), 1), "x": 0, "yanchor": "top"},
+        legend=legend_below(48 * max(len(labels), 2)),
         height=140 + 48 * max(len(labels), 2),
         margin={"l": 8, "r": 16, "t": 12, "b": 8},
     )
@@ -167,7 +167,7 @@ def _against_zero(figure: go.Figure, labels: Sequence[str], right: str, lang: st
     figure.update_layout(
         xaxis={"title": _word("difference", lang), "zeroline": False},
         yaxis=_lines(labels),
-        legend={"orientation": "h", "y": -0.16 - 0.5 / max(len(labels), 1), "x": 0, "yanchor": "top"},
+        legend=legend_below(48 * max(len(labels), 2)),
         margin={"l": 8, "r": 16, "t": 32, "b": 8},
     )
 

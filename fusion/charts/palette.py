@@ -4,6 +4,8 @@ Modality colours: Paul Tol's "vibrant" blue and orange and "bright" purple, apar
 from the function colours of `fusion.classes`; each modality also has a symbol, so that no chart rests on colour alone.
 """
 
+from typing import Any
+
 from fusion.classes import FUNCTIONS
 
 MODALITIES = ("image", "signal", "fusion")
@@ -19,6 +21,11 @@ _MODALITY_WORDS = {
     "signal": {"en": "Signal only", "zh": "仅信令"},
     "fusion": {"en": "Fusion", "zh": "融合"},
 }
+
+
+def legend_below(plot_px: float) -> dict[str, Any]:
+    """Return a horizontal legend close under the title of the x axis, for a plot area of so many pixels' height."""
+    return {"orientation": "h", "y": -58 / plot_px, "x": 0, "yanchor": "top"}
 
 
 def modality_name(modality: str, lang: str) -> str:

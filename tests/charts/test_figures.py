@@ -148,6 +148,7 @@ def test_cost_leaves_out_what_is_not_known_and_counts_in_millions() -> None:
     assert {trace.name for trace in figure.data} == {"Fusion", "Signal only"}
     assert (_trace(figure, "Fusion").x[0], _trace(figure, "Signal only").x[0]) == (90.0, 5.0)
     assert figure.layout.xaxis.type == "log"
+    assert list(figure.layout.xaxis.ticktext) == ["2", "5", "10", "20", "50", "100", "200"]
     assert {trace.name for trace in cost_figure(ACCURACY, "parameters").data} == {
         "Fusion", "Signal only", "Image only"
     }  # fmt: skip
