@@ -27,7 +27,7 @@ def city(data_folder) -> City:
     """The miniature city with the checkpoints of untrained networks, three of one fold."""
     city = open_city("miniature", data_folder)
     samples = build_samples(city)
-    for folder in write_runs(city, {"vit": 0.5, "convlstm": 0.5, "vit+convlstm-bottleneck": 0.6}, folds=3):
+    for folder in write_runs(city, {"vit": 0.5, "convlstm-transformer": 0.5, "vit+convlstm-bottleneck": 0.6}, folds=3):
         if "-f0of3" in folder.name:
             write_checkpoint(folder, samples.meta)
     return city

@@ -24,7 +24,7 @@ from tests.pages.apptest import LANGUAGES, assert_whole, go, open_page, texts
 
 # with a learned token for an absent modality: only such a model can say what each modality gave
 WITH_TOKENS = next(row.name for row in EXPERIMENTS.values() if row.network.absent_tokens)
-MODELS = {"vit": 0.5, "convlstm": 0.5, "vit+convlstm-bottleneck": 0.6, WITH_TOKENS: 0.55}
+MODELS = {"vit": 0.5, "convlstm-transformer": 0.5, "vit+convlstm-bottleneck": 0.6, WITH_TOKENS: 0.55}
 SEVEN = tuple(grid.disk(int(grid.cells_at([113.65], [34.75], 9)[0]), 1).tolist())
 
 
@@ -97,7 +97,7 @@ def test_a_prediction_is_the_checkpoints_own_side_by_side_and_outlives_language_
     assert_whole(app)
     answer = app.session_state[answers.ANSWER]
     folders = {folder.name.split("-s0")[0]: folder for folder in city.run_folders() if "-f0of3" in folder.name}
-    for side, name in (("image", "vit"), ("signal", "convlstm"), ("fusion", "vit+convlstm-bottleneck")):
+    for side, name in (("image", "vit"), ("signal", "convlstm-transformer"), ("fusion", "vit+convlstm-bottleneck")):
         expected = predict(city, folders[name], np.array(sorted(SEVEN), dtype=np.uint64), device="cpu")
         columns = [name for name in expected if name.startswith("p_")]
         assert answer.probabilities[side] == pytest.approx(expected[columns].to_numpy(), abs=1e-5)

@@ -13,7 +13,7 @@ from fusion.training.experiment import Experiment
 from fusion.training.experiments import EXPERIMENTS
 
 CENTRE = (113.65, 34.76)
-CHIP_PX = 48
+CHIP_PX = 32
 
 
 def write_planted(folder: Path, unlabelled: int = 5, seed: int = 0) -> SampleSet:
@@ -62,8 +62,16 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
     return write_planted(tmp_path_factory.mktemp("samples") / "planted")
 
 
+def fitted_to_chips(row: Experiment) -> Experiment:
+    """Return a row whose patches fill the small chips: four of them."""
+    if row.network.vision is None:
+        return row
+    vision = dataclasses.replace(row.network.vision, patch=CHIP_PX // 2)
+    return dataclasses.replace(row, network=dataclasses.replace(row.network, vision=vision))
+
+
 def quick(name: str, **training: object) -> Experiment:
-    """Return a named row with a few epochs in small batches."""
-    row = EXPERIMENTS[name]
+    """Return a named row with a few epochs in small batches, on small chips."""
+    row = fitted_to_chips(EXPERIMENTS[name])
     options = {"epochs": 2, "batch_size": 32, "patience": 99, **training}
     return dataclasses.replace(row, training=dataclasses.replace(row.training, **options))

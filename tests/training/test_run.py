@@ -23,7 +23,7 @@ from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
 from fusion.training.run import input_spec, run_name, train_run
 from fusion.training.runs import load_run, run_lock
-from tests.training.conftest import quick
+from tests.training.conftest import fitted_to_chips, quick
 
 RUN_KEYS = {
     "id", "experiment", "seed", "fold", "folds", "fold_kind", "share_kept", "counts", "not_evaluable", "config", "city",
@@ -60,7 +60,7 @@ WHOLE = (
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in WHOLE])
 def test_every_row_builds_and_answers(planted: SampleSet, name: str) -> None:
-    network = EXPERIMENTS[name].network
+    network = fitted_to_chips(EXPERIMENTS[name]).network
     if network.vision is not None:  # weights of a city are made by a run
         network = dataclasses.replace(network, vision=dataclasses.replace(network.vision, weights=None))
     rows = np.arange(3)
@@ -234,7 +234,7 @@ def test_torn_resume_file_is_one_clear_line(planted: SampleSet, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"experiment": "resnet"}, "unknown experiment 'resnet'.*vit, bilstm"),
+        ({"experiment": "resnet"}, "unknown experiment 'resnet'.*vit, vit-pretrained"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"device": "cuda:99"}, "this machine has"),
         ({"fold": 3}, "fold 3 of 3"),
