@@ -105,10 +105,11 @@ def _accuracy_notes(comparison: Comparison) -> list[str]:
     assert setting is not None
     notes = [
         t(
-            "{n:,} test cells in {groups} spatial groups, pooled over the test folds of {folds} {kind} folds, seeds "
+            "{n:,} test cells in {groups} spatial groups, pooled over {run} of {folds} {kind} test folds, seeds "
             "{seeds}; intervals by bootstrap over the groups, because neighbouring cells are alike.",
             n=accuracy["n"].max(),
             groups=accuracy["groups"].max(),
+            run=len(accuracy.loc[accuracy["n"].idxmax(), "folds_run"].split(", ")),
             folds=setting.folds,
             kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
             seeds=t(", ").join(map(str, comparison.seeds)),

@@ -12,7 +12,8 @@ from pages.ui.language import t
 def ablation(city: City, key: str | None = None) -> Ablation:
     """As `fusion.serving.ablation.ablation_of`, kept until a run comes, goes, changes or is measured under damage."""
     measured = (folder / ROBUSTNESS_FILE for folder in city.run_folders())
-    return caches.remember(_ablation, (*models.run_files(city), *measured), city, key)
+    with st.spinner(t("Laying the runs side by side")):  # seconds, once after runs have come or gone
+        return caches.remember(_ablation, (*models.run_files(city), *measured), city, key)
 
 
 def _ablation(city: City, key: str | None) -> Ablation:

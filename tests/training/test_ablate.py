@@ -1,5 +1,6 @@
 """Many trials: planned in order, resumed, and whatever befalls one of them costs no other."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -304,16 +305,24 @@ if __name__ == "__main__":
 """
 
 
-def _start(planted: SampleSet, runs: Path, epochs: int, jobs: int, log: Path) -> subprocess.Popen:
+@contextlib.contextmanager
+def _started(planted: SampleSet, runs: Path, epochs: int, jobs: int, log: Path) -> Iterator[subprocess.Popen]:
+    """An ablation in a process of its own, which does not outlive the test."""
     script = log.with_suffix(".py")
     script.write_text(_SCRIPT)
     command = [sys.executable, str(script), str(planted.folder), str(runs), str(epochs), str(jobs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with log.open("w") as out:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def _until(true: Callable[[], bool], what: str, seconds: float = 120) -> None:
+def _until(true: Callable[[], bool], what: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, what
@@ -323,15 +332,16 @@ def _until(true: Callable[[], bool], what: str, seconds: float = 120) -> None:
 def test_two_ablations_of_the_same_runs_share_the_work(planted: SampleSet, tmp_path: Path) -> None:
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
 
-    processes = [_start(planted, tmp_path / "runs", 3, 1, log) for log in logs]
-    codes = [process.wait(timeout=300) for process in processes]
+    runs = tmp_path / "runs"
+    with _started(planted, runs, 3, 1, logs[0]) as one, _started(planted, runs, 3, 1, logs[1]) as two:
+        codes = [process.wait(timeout=500) for process in (one, two)]
 
     assert codes == [0, 0], [log.read_text() for log in logs]
     states = [json.loads(log.read_text().splitlines()[-1])["states"] for log in logs]
     assert {state for pair in states for state in pair} == {"done", "kept"}
     assert [sorted(pair) for pair in zip(*states, strict=True)] == [["done", "kept"]] * 2  # each was trained once
-    assert len(_runs(tmp_path / "runs")) == 2
-    assert not _leftovers(tmp_path / "runs")
+    assert len(_runs(runs)) == 2
+    assert not _leftovers(runs)
 
 
 @pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGTERM, 1)])
@@ -339,14 +349,14 @@ def test_interrupt_ends_the_workers_and_the_next_call_goes_on(
     planted: SampleSet, tmp_path: Path, number: signal.Signals, jobs: int
 ) -> None:
     runs, log = tmp_path / "runs", tmp_path / "log.txt"
-    process = _start(planted, runs, 4000, jobs, log)
     rows = [quick("bilstm", epochs=4000), quick("vit", epochs=4000)][:jobs]
     names = [run_name(planted, row, 0, 0, 3) for row in rows]
     begun = [runs / f".{name}.tmp" / "resume.ckpt" for name in names]
-    _until(lambda: process.poll() is not None or all(path.is_file() for path in begun), "nothing began")
+    with _started(planted, runs, 4000, jobs, log) as process:
+        _until(lambda: process.poll() is not None or all(path.is_file() for path in begun), "nothing began")
 
-    process.send_signal(number)
-    process.wait(timeout=60)
+        process.send_signal(number)
+        process.wait(timeout=120)
 
     assert process.returncode not in (0, None)
     assert "KeyboardInterrupt" in log.read_text()
