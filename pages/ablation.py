@@ -151,7 +151,8 @@ def _notes(ablation: Ablation, result: AxisResult) -> str:
     notes = [
         t(
             "Accuracy of a single model: mean over seeds and {run} of {folds} {kind} test folds, block bootstrap over "
-            "spatial groups. Difference: the same seeds, folds and cells for both rows, so its interval is the one to trust.",
+            "spatial groups. Difference: the same seeds, folds and cells for both rows, so its interval is the one to "
+            "trust.",
             run=int(result.rows["folds_run"].max()),
             folds=setting.folds,
             kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
