@@ -4,7 +4,7 @@ An axis is a list of experiments that differ in one thing (`fusion.training.suit
 configurations, nothing off names, so that a row of one's own (`ablate --set ...`) finds its place by what it changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ def places(axis: str, runs: Mapping[str, Config] | None = None) -> list[Place]:
             found[name] = config or found[name]
         elif axis in SCALES and name not in EXPERIMENTS and config and _rest(axis, config) in declared.values():
             found[name] = config
-    references = _references(axis, found)
+    references = _references(axis, found, runs or {})
     grouped = len(set(references.values())) > 1
     rows = [_place(axis, name, config, references[name], grouped) for name, config in found.items()]
     if axis in SCALES:
@@ -109,10 +109,20 @@ def streams_of(config: Config) -> Words:
     return " + ".join(part[0] for part in parts), " + ".join(part[1] for part in parts)
 
 
-def _references(axis: str, configs: Mapping[str, Config]) -> dict[str, str]:
-    """Measure each row against the first of the axis that is like it in all that the axis does not vary."""
-    first: dict[str, str] = {}
-    return {name: first.setdefault(_rest(axis, config), name) for name, config in configs.items()}
+def _references(axis: str, configs: Mapping[str, Config], runs: Collection[str]) -> dict[str, str]:
+    """Measure each row against the first of the axis that is like it in all that the axis does not vary.
+
+    Where that one was not run and two or more of the others were, against the first of those.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        alike.setdefault(_rest(axis, config), []).append(name)
+    references = {}
+    for names in alike.values():
+        run = [name for name in names if name in runs]
+        first = run[0] if len(run) > 1 else names[0]
+        references |= dict.fromkeys(names, first)
+    return references
 
 
 def _rest(axis: str, config: Config) -> str:

@@ -91,6 +91,14 @@ def test_a_run_s_own_configuration_goes_before_the_declared_one() -> None:
     assert (row.value, row.en) == (1.0, "Lf = 1")
 
 
+def test_where_the_first_row_was_not_run_the_others_are_measured_against_the_first_that_was() -> None:
+    runs = {name: EXPERIMENTS[name].to_dict() for name in ("vit-pretrained", "trans-blstm-2")}
+
+    assert _place("streams", "trans-blstm-2", runs=runs).reference == "vit-pretrained"
+    # Alone it has nothing to be measured against but the row that is to come.
+    assert _place("pretraining", "vit-pretrained", runs=runs).reference == "vit"
+
+
 def test_a_row_of_one_s_own_joins_the_scale_that_it_varies_and_no_other() -> None:
     own = EXPERIMENTS[BASE].with_options({"network.bottlenecks": "8"})
     runs = {own.name: own.to_dict()}
