@@ -117,7 +117,7 @@ def _references(axis: str, configs: Mapping[str, Config], runs: Collection[str])
     alike: dict[str, list[str]] = {}
     for name, config in configs.items():
         alike.setdefault(_rest(axis, config), []).append(name)
-    references = {}
+    references: dict[str, str] = {}
     for names in alike.values():
         run = [name for name in names if name in runs]
         first = run[0] if len(run) > 1 else names[0]
