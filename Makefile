@@ -6,7 +6,7 @@ PORT ?= 8501
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help check app demo test test-slow lint format gpu-check bench reference clean
+.PHONY: help check app demo test test-slow test-cluster lint format gpu-check bench reference clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test: $(VENV)/.dev ## install what tests need, a browser too, and run the whole 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+test-cluster: $(VENV)/.dev ## ablations on a local Ray cluster of two nodes, against the same on this machine
+	$(BIN)/python -m pip install -q -r requirements-cluster.txt
+	$(BIN)/python -m pytest -m slow tests/training/test_ablate_ray.py
+
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,7 +56,7 @@ gpu-check: $(VENV)/.run demo ## shipped checkpoints on the accelerator against t
 bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
-reference: $(VENV)/.run demo ## train the reference runs that ship (18 runs, some 40 core-minutes)
+reference: $(VENV)/.run demo ## train the reference runs: suite core, 2 seeds x 3 folds (some 5 core-hours)
 	$(BIN)/python -m fusion reference
 
 clean: ## remove the virtual environment and caches, never data

@@ -119,7 +119,7 @@ CONTRASTS: tuple[Contrast, ...] = (
     Contrast(_LATE, "vit-pretrained+bilstm-late", "Does ConvLSTM beat BiLSTM?", "ConvLSTM 是否优于 BiLSTM？"),
     Contrast("trans-blstm-2", "convlstm-transformer", "TRANS-BLSTM or ConvLSTM?", "TRANS-BLSTM 还是 ConvLSTM？"),
     Contrast(f"{_DEEP}-orthogonal", _DEEP, "Does coupling the levels help?", "层级约束是否有益？"),
-    Contrast(f"{_DEEP}-merged", _DEEP, "What does token merging cost?", "合并令牌代价多大？"),
+    Contrast(f"{_DEEP}-merged", _DEEP, "What does token merging cost?", "合并词元代价多大？"),
     Contrast(f"{_DEEP}-dropout", _DEEP, "What does modality dropout cost?", "模态丢弃代价多大？"),
 )
 
