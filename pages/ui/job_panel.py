@@ -58,7 +58,6 @@ def _form(city: City) -> None:
 
 def _ask() -> jobs.Request:
     """Show what can be chosen; return what would be asked for now."""
-    cores = joblib.cpu_count()
     names = st.multiselect(
         t("Suites and experiments"),
         [*SUITES, *EXPERIMENTS],
@@ -72,7 +71,18 @@ def _ask() -> jobs.Request:
         seeds = _number(t("Seeds"), SEEDS, 1, 20, 1)
         folds = _number(t("Folds"), FOLDS, 2, 20, 3)
         run_folds = _number(t("Folds to run"), RUN_FOLDS, 1, 20, 3)
-        at_once = _number(t("Runs at once"), AT_ONCE, 1, max(cores, 1), cores)
+        at_once = st.number_input(
+            t("Runs at once"),
+            min_value=1,
+            max_value=64,
+            value=None,
+            step=1,
+            placeholder=t("automatic"),
+            key=AT_ONCE,
+            width=150,
+            persist_state="session",
+            help=t("Left empty: one a core, or one at a time on a GPU."),
+        )
         split = st.selectbox(
             t("Kind of folds"),
             ["spatial", "random"],
@@ -87,7 +97,7 @@ def _ask() -> jobs.Request:
         seeds=seeds,
         folds=folds,
         run_folds=None if run_folds >= folds else run_folds,
-        jobs=at_once,
+        jobs=None if at_once is None else int(at_once),
         split=split,
     )
 
@@ -107,7 +117,7 @@ def _estimate(city: City, request: jobs.Request) -> job_progress.Estimate:
 
 
 def _estimated(city: City, *asked: object) -> job_progress.Estimate:
-    return job_progress.estimate(city, jobs.Request(*asked))  # type: ignore[arg-type]
+    return job_progress.estimate(city, jobs.Request(*asked), joblib.cpu_count())  # type: ignore[arg-type]
 
 
 def _start(city: City, request: jobs.Request) -> None:
@@ -144,7 +154,7 @@ def _outcome(city: City, job: jobs.Job) -> None:
     """Show what came of the last job."""
     status, progress = jobs.status(job), job_progress.progress(job)
     shown = {jobs.DONE: st.success, jobs.STOPPED: st.info, jobs.LOST: st.warning}.get(status.state, st.error)
-    shown(f"{view.request_words(job.request, t)}. {view.outcome_words(status, progress, t)}")
+    shown(f"{view.request_words(job.request, t)}  \n{view.outcome_words(status, progress, t)}")
     if status.state != jobs.DONE and st.button(t("Ask for the same again"), key=AGAIN, icon=":material/replay:"):
         _start(city, job.request)
     with st.expander(t("Runs of the last training")):
@@ -161,6 +171,7 @@ def _trials(progress: job_progress.Progress) -> None:
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(progress.trials), 360),
+        placeholder="–",
         column_config={
             "experiment": t("Model"),
             "seed": t("Seed"),

@@ -41,11 +41,11 @@ def estimate_words(estimate: Estimate, t: Say) -> str:
     if estimate.there == estimate.trials:
         return said
     if estimate.seconds is None:
-        return said + " " + t("No earlier run of this city tells how long that takes.")
+        return said + t(" ") + t("No earlier run of this city tells how long that takes.")
     rest = t("The rest: {time} by what earlier runs took.", time=duration(estimate.seconds, t))
     if estimate.guessed:
-        rest += " " + t("Never run here, so guessed: {names}.", names=t(", ").join(estimate.guessed))
-    return f"{said} {rest}"
+        rest += t(" ") + t("Never run here, so guessed: {names}.", names=t(", ").join(estimate.guessed))
+    return said + t(" ") + rest
 
 
 def progress_words(progress: Progress, t: Say) -> str:
@@ -113,7 +113,7 @@ def request_words(request: Request, t: Say) -> str:
     names = t(", ").join(suite_name(name, t) for name in request.names)
     folds = request.folds if request.run_folds is None else request.run_folds
     return t(
-        "{names}: {seeds} seeds, {run} of {folds} folds ({kind})",
+        "{names} (seeds: {seeds}; folds: {run} of {folds}, {kind})",
         names=names,
         seeds=request.seeds,
         run=folds,

@@ -129,7 +129,7 @@ def test_the_same_again_is_one_click(city: City, monkeypatch: pytest.MonkeyPatch
 
     app = open_page("ablation", city.name)
     assert [element.value for element in app.error] == [
-        "bilstm: 2 seeds, 1 of 4 folds (spatial). It failed: the disk is full"
+        "bilstm (seeds: 2; folds: 1 of 4, spatial)  \nIt failed: the disk is full"
     ]
     app.button(key=job_panel.AGAIN).click().run()
 
