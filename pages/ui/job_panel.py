@@ -77,7 +77,7 @@ def _ask() -> jobs.Request:
             max_value=64,
             value=None,
             step=1,
-            placeholder=t("automatic"),
+            placeholder=t("auto"),
             key=AT_ONCE,
             width=150,
             persist_state="session",
