@@ -81,7 +81,9 @@ def outcome_words(status: Status, progress: Progress, t: Say) -> str:
             failed=progress.failed,
         )
         return (
-            said if progress.seconds is None else f"{said} {t('It took {time}.', time=duration(progress.seconds, t))}"
+            said
+            if progress.seconds is None
+            else said + t(" ") + t("It took {time}.", time=duration(progress.seconds, t))
         )
     return t("It failed: {reason}", reason=status.reason or t("see the log"))
 
