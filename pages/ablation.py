@@ -1,11 +1,12 @@
 """Ablation 消融: what each choice changes, one at a time, with intervals; runs are started from here."""
 
+from functools import partial
+
 import streamlit as st
 
 from fusion.charts.ablation_figures import axis_figure, difference_figure, savings_figure
 from fusion.city import City
 from fusion.serving.ablation import Ablation, AxisResult
-from fusion.serving.pooling import Setting
 from pages.ui import ablating, ablating_inside, comparing, components, job_panel, language, models
 from pages.ui.language import t
 from pages.views import ablation as view
@@ -20,7 +21,7 @@ def render() -> None:
     if city is None:
         return
     components.synthetic_banner(city)
-    ablation = _choose(city)
+    ablation = comparing.choose_setting(partial(ablating.ablation, city), SETTING)
     for name, reason in ablation.problems.items():
         st.warning(f"{name}: {reason}", icon=":material/broken_image:")
     if ablation.setting is None:
@@ -32,32 +33,6 @@ def render() -> None:
         ablating_inside.show_similarity(city, ablation)
         ablating_inside.show_robustness(city, ablation)
     job_panel.show(city)
-
-
-def _choose(city: City) -> Ablation:
-    """Let the reader choose among settings, where runs of several are there."""
-    first = ablating.ablation(city)
-    if len(first.settings) < 2:
-        return first
-    settings = {setting.key: _setting_name(setting) for setting in first.settings}
-    key = st.selectbox(
-        t("Runs of one kind of folds and one state of data and models; different ones are never pooled"),
-        list(settings),
-        format_func=settings.__getitem__,
-        key=SETTING,
-        persist_state="session",
-    )
-    return ablating.ablation(city, key)
-
-
-def _setting_name(setting: Setting) -> str:
-    return t(
-        "{folds} {kind} folds, data {data}, models {version}",
-        folds=setting.folds,
-        kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
-        data=setting.city_fingerprint[:8],
-        version=setting.model_version,
-    )
 
 
 def _show_overview(city: City, ablation: Ablation) -> None:

@@ -1,12 +1,13 @@
 """Compare 单模态与融合: how well each model does, with intervals, and whether fusion truly gains."""
 
+from functools import partial
+
 import streamlit as st
 
 from fusion.charts.class_figures import per_class_figure
 from fusion.charts.figures import accuracy_figure
 from fusion.city import City
 from fusion.serving.comparison import Comparison
-from fusion.serving.pooling import Setting
 from pages.ui import closer_look, comparing, components, elsewhere, language, models, paired_tests
 from pages.ui.language import t
 from pages.views import compare as view
@@ -22,7 +23,7 @@ def render() -> None:
     if city is None:
         return
     components.synthetic_banner(city)
-    comparison = _choose(city)
+    comparison = comparing.choose_setting(partial(models.comparison, city), SETTING)
     for name, reason in comparison.problems.items():
         st.warning(f"{name}: {reason}", icon=":material/broken_image:")
     if comparison.setting is None:
@@ -42,33 +43,6 @@ def render() -> None:
     closer_look.show(city, comparison)
     paired_tests.show_flattery(city, comparison)
     elsewhere.show()
-
-
-def _choose(city: City) -> Comparison:
-    """Let the reader choose among settings, where runs of several are there."""
-    first = models.comparison(city)
-    if len(first.settings) < 2:
-        return first
-    settings = {setting.key: _setting_name(setting) for setting in first.settings}
-    key = st.selectbox(
-        t("Runs of one kind of folds and state of the data; different ones are never pooled"),
-        list(settings),
-        format_func=settings.__getitem__,
-        key=SETTING,
-        persist_state="session",
-    )
-    return models.comparison(city, key)
-
-
-def _setting_name(setting: Setting) -> str:
-    kind = t("spatial") if setting.fold_kind == "spatial" else t("random")
-    return t(
-        "{folds} {kind} folds, data {data}, model version {version}",
-        folds=setting.folds,
-        kind=kind,
-        data=setting.city_fingerprint[:8],
-        version=setting.model_version,
-    )
 
 
 def _show_accuracy(city: City, comparison: Comparison) -> None:

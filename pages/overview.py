@@ -128,7 +128,8 @@ def _show_headline(city: City) -> None:
             t("Fusion and unimodal models have not both been run yet."),
             t(
                 "Train the missing ones, for instance "
-                "`python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
+                "`python -m fusion ablate vit convlstm-transformer vit+convlstm-bottleneck --seeds 1 --folds 3 "
+                "--city {city}`.",
                 city=city.name,
             ),
         )

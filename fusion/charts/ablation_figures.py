@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, modality_name, translucent
+from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, draw_zero, modality_name, translucent
 
 FEWER = " *"  # behind the name of a row with fewer runs than the fullest of its axis
 
@@ -119,17 +119,7 @@ def difference_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure = go.Figure()
     labels = np.array(row_labels(rows, lang), dtype=object)
     own = (rows["reference"] == rows["experiment"]).to_numpy()
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})
-    figure.add_annotation(
-        x=0,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="left",
-        text=_word("right", lang),
-        showarrow=False,
-        font={"color": GREY, "size": 12},
-    )
+    draw_zero(figure, _word("right", lang))
     if own.any():
         figure.add_scatter(
             x=np.zeros(int(own.sum())),

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names, wrap_words
-from fusion.charts.palette import COLOURS, FAINT, GREY, SYMBOLS, VERDICTS, legend_below, modality_name
+from fusion.charts.palette import COLOURS, FAINT, GREY, SYMBOLS, VERDICTS, draw_zero, legend_below, modality_name
 
 _WORDS = {
     "difference": {"en": "Difference, points (95 %)", "zh": "差值，百分点（95 %）"},
@@ -153,17 +153,7 @@ def _hovers(rows: Sequence[Mapping[Hashable, Any]], kind: str, lang: str) -> lis
 
 
 def _against_zero(figure: go.Figure, labels: Sequence[str], right: str, lang: str) -> None:
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})
-    figure.add_annotation(
-        x=0,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="left",
-        text=right,
-        showarrow=False,
-        font={"color": GREY, "size": 12},
-    )
+    draw_zero(figure, right)
     figure.update_layout(
         xaxis={"title": _word("difference", lang), "zeroline": False},
         yaxis=_lines(labels),

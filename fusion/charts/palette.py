@@ -6,6 +6,8 @@ from the function colours of `fusion.classes`; each modality also has a symbol, 
 
 from typing import Any
 
+import plotly.graph_objects as go
+
 from fusion.classes import FUNCTIONS
 
 MODALITIES = ("image", "signal", "fusion")
@@ -26,6 +28,21 @@ _MODALITY_WORDS = {
 def legend_below(plot_px: float) -> dict[str, Any]:
     """Return a horizontal legend close under the title of the x axis, for a plot area of so many pixels' height."""
     return {"orientation": "h", "y": -58 / plot_px, "x": 0, "yanchor": "top"}
+
+
+def draw_zero(figure: go.Figure, right: str) -> None:
+    """Draw the line that differences are read against, and say above it what lies to its right."""
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        x=0,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        xanchor="left",
+        text=right,
+        showarrow=False,
+        font={"color": GREY, "size": 12},
+    )
 
 
 def modality_name(modality: str, lang: str) -> str:

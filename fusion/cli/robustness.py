@@ -1,7 +1,7 @@
 """The command `robustness`: how a trained run bears damage at test time."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fusion.samples.sampleset import SampleSet
+    from fusion.training.runs import RunRecord
 
 FILE = "robustness.csv"
 
@@ -31,39 +32,38 @@ def robustness(
 
     Example: python -m fusion robustness --city zhengzhou-demo --run RUN_ID --limit 500
     """
-    from fusion.analysis.robustness import measure_robustness
     from fusion.city import open_city
     from fusion.cli.runs import run_folder
     from fusion.errors import RunError
-    from fusion.serving.predictor import load_predictor, samples_for
+    from fusion.serving.predictor import samples_for
     from fusion.training.runs import load_run
 
     opened = open_city(city)
     record = load_run(run_folder(opened, run))
-    predictor = load_predictor(record.folder, device)
     samples = samples_for(opened, record.folder, progress_line("samples"))
     if record.run.get("samples_fingerprint") != samples.meta.fingerprint:
         raise RunError(f"{run}: {city}'s data changed since, so its test cells are not what they were: train it again")
-    table = measure_robustness(
-        predictor, samples, samples.rows_of(record.predictions()["id"].to_numpy(dtype=str)),
-        limit=limit, seed=seed, not_evaluable=record.run.get("not_evaluable", ()), progress=progress_line("robustness"),
-    )  # fmt: skip
+    table = measure_run(record, samples, device, limit=limit, seed=seed, progress=progress_line("robustness"))
     if not record.shipped:
         write_table(table, record.folder / FILE)
     show_table(json.loads(table.to_json(orient="records", double_precision=6)), as_json, empty="nothing was measured")
 
 
 def damage_run(folder: "Path", samples: "SampleSet") -> None:
-    """Measure a run's robustness on its own test cells and write it into the run's folder."""
-    from fusion.analysis.robustness import measure_robustness
-    from fusion.serving.predictor import load_predictor
+    """Measure a run's robustness on all its test cells and write it into the run's folder."""
     from fusion.training.runs import load_run
 
-    record = load_run(folder)
+    write_table(measure_run(load_run(folder), samples), folder / FILE)
+
+
+def measure_run(record: "RunRecord", samples: "SampleSet", device: str = "cpu", **options: Any) -> "pd.DataFrame":
+    """Return `measure_robustness` of a run on its own test cells; `options` are that function's."""
+    from fusion.analysis.robustness import measure_robustness
+    from fusion.serving.predictor import load_predictor
+
+    predictor = load_predictor(record.folder, device)
     rows = samples.rows_of(record.predictions()["id"].to_numpy(dtype=str))
-    predictor = load_predictor(folder, "cpu")
-    table = measure_robustness(predictor, samples, rows, not_evaluable=record.run.get("not_evaluable", ()))
-    write_table(table, folder / FILE)
+    return measure_robustness(predictor, samples, rows, not_evaluable=record.run.get("not_evaluable") or (), **options)
 
 
 def write_table(table: "pd.DataFrame", path: "Path") -> None:

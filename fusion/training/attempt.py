@@ -85,7 +85,8 @@ def attempt(index: int, trial: Trial, order: Order) -> Outcome:
         import torch
 
         from fusion.training.keeper import RESUME_FILE
-        from fusion.training.run import run_name, train_run
+        from fusion.training.recipe import run_name
+        from fusion.training.run import train_run
 
         torch.set_num_threads(order.threads)
         samples = SampleSet.load(order.samples)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -25,12 +24,11 @@ from fusion.metrics.calibration import ece, fit_temperature
 from fusion.metrics.scores import evaluate
 from fusion.models import MODEL_VERSION, torchvision_guard  # noqa: F401  the guard must precede lightning and timm
 from fusion.models.checkpoint import ModelCard, save_checkpoint
-from fusion.models.config import InputSpec
 from fusion.models.network import Network, build_network, parameters_count
 from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers, fit_scalers
-from fusion.samples.split import Fold, default_split, make_folds
-from fusion.training.city_weights import describe_pretraining, resolve_weights, weights_recipe
+from fusion.samples.split import Fold, make_folds
+from fusion.training.city_weights import describe_pretraining, resolve_weights
 from fusion.training.cost import count_multiply_adds, measure_latency
 from fusion.training.device import pick_device, pick_precision
 from fusion.training.experiment import Experiment
@@ -38,6 +36,7 @@ from fusion.training.experiments import experiment_named
 from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
 from fusion.training.measure import measure_similarity
+from fusion.training.recipe import input_spec, run_name
 from fusion.training.runs import run_lock
 
 Progress = Callable[[float, str], None]
@@ -106,39 +105,6 @@ def train_run(
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RunError(f"{temporary}: cannot be written ({reason}): free the disk, then train with --resume") from None
     return folder
-
-
-def run_name(
-    samples: SampleSet, experiment: Experiment, seed: int, fold: int, folds: int, split: str | None = None
-) -> str:
-    """Return `<experiment>-s<seed>-f<fold>of<folds>-<8 digits>`.
-
-    The digits name data, kind of folds, configuration, model code, and how its initial weights are pretrained.
-    """
-    recipe = {
-        "experiment": experiment.to_dict(),
-        "samples": samples.meta.fingerprint,
-        "split": split or default_split(samples),
-        "model_version": MODEL_VERSION,
-        "weights": weights_recipe(experiment.network),
-    }
-    digits = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{experiment.name}-s{seed}-f{fold}of{folds}-{digits}"
-
-
-def input_spec(samples: SampleSet) -> InputSpec:
-    """Return what a network for these samples must take."""
-    meta = samples.meta
-    rows, columns = (2 * meta.k + 1, None) if meta.grid == "hex" else samples.series.shape[3:5]
-    return InputSpec(
-        chip_px=meta.chip_px,
-        steps=meta.steps,
-        channels=3 * meta.channels,
-        kernel=rows,
-        grid=meta.grid,
-        classes=len(meta.classes),
-        columns=columns,
-    )
 
 
 @dataclasses.dataclass

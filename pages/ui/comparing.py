@@ -1,10 +1,18 @@
-"""What the parts of Compare share: headings, how charts behave, what their tables' columns are called."""
+"""What Compare and Ablation share: headings, the choice of runs, how charts behave, what columns are called."""
+
+from collections.abc import Callable
+from typing import TypeVar
 
 import streamlit as st
 
 from fusion.city import City
+from fusion.serving.ablation import Ablation
+from fusion.serving.comparison import Comparison
+from fusion.serving.pooling import Setting
 from pages.ui import components
 from pages.ui.language import t
+
+Kept = TypeVar("Kept", Comparison, Ablation)
 
 CHART = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 
@@ -14,6 +22,37 @@ def heading(city: City, text: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(text)
         components.synthetic_badge(city)
+
+
+def choose_setting(load: Callable[[str | None], Kept], widget: str) -> Kept:
+    """Let the reader choose among settings, where runs of several are there.
+
+    Args:
+        load: from a setting's key, or None for the best one, to what a page shows; it has `settings`.
+        widget: the key of the box.
+    """
+    first = load(None)
+    if len(first.settings) < 2:
+        return first
+    settings = {setting.key: _setting_name(setting) for setting in first.settings}
+    key = st.selectbox(
+        t("Runs of one kind of folds and state of the data; different ones are never pooled"),
+        list(settings),
+        format_func=settings.__getitem__,
+        key=widget,
+        persist_state="session",
+    )
+    return load(key)
+
+
+def _setting_name(setting: Setting) -> str:
+    return t(
+        "{folds} {kind} folds, data {data}, model version {version}",
+        folds=setting.folds,
+        kind=t("spatial") if setting.fold_kind == "spatial" else t("random"),
+        data=setting.city_fingerprint[:8],
+        version=setting.model_version,
+    )
 
 
 def accuracy_columns() -> dict:

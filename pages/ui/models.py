@@ -31,7 +31,8 @@ def no_runs(city: City) -> None:
         t("No model was trained on this city yet."),
         t(
             "Train one with `python -m fusion train vit+convlstm-bottleneck --city {city}`, or it and its partners "
-            "with `python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
+            "with `python -m fusion ablate vit convlstm-transformer vit+convlstm-bottleneck --seeds 1 --folds 3 "
+            "--city {city}`.",
             city=city.name,
         ),
     )

@@ -98,7 +98,8 @@ def _explore(city: City, comparison: Comparison) -> None:
             t("No fusion and unimodal model were tested on common cells."),
             t(
                 "Train both on the same folds, for instance "
-                "`python -m fusion ablate vit convlstm vit+convlstm-bottleneck --seeds 1 --folds 3 --city {city}`.",
+                "`python -m fusion ablate vit convlstm-transformer vit+convlstm-bottleneck --seeds 1 --folds 3 "
+                "--city {city}`.",
                 city=city.name,
             ),
         )

@@ -18,7 +18,7 @@ from fusion.models.network import build_network
 from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import fit_scalers
 from fusion.serving.predictor import load_predictor, predict, predict_cells
-from fusion.training.run import input_spec
+from fusion.training.recipe import input_spec
 from tests.training.test_runs import write_run
 
 CONFIG = NetworkConfig(

@@ -1,10 +1,12 @@
 """A tiny SampleSet with a planted signal: three looks x three rhythms = nine functions, so that only both tell all."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fusion.classes import IDS
 from fusion.geo import grid
@@ -14,6 +16,15 @@ from fusion.training.experiments import EXPERIMENTS
 
 CENTRE = (113.65, 34.76)
 CHIP_PX = 32
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run side by side: a network this small gains nothing from more threads and loses much to other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def write_planted(folder: Path, unlabelled: int = 5, seed: int = 0) -> SampleSet:

@@ -21,7 +21,8 @@ from fusion.errors import ConfigError
 from fusion.samples.sampleset import META_FILE, SampleSet
 from fusion.training.ablate import LOST, Event, ablate, plan
 from fusion.training.experiments import EXPERIMENTS
-from fusion.training.run import run_name, train_run
+from fusion.training.recipe import run_name
+from fusion.training.run import train_run
 from fusion.training.runs import load_run, run_lock
 from fusion.training.suites import SUITES
 from fusion.training.trials import Trial

@@ -12,7 +12,7 @@ from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers, fit_scalers
 from fusion.training.data import to_tensors
 from fusion.training.measure import measure_similarity
-from fusion.training.run import input_spec
+from fusion.training.recipe import input_spec
 
 CPU = torch.device("cpu")
 VISION = VisionConfig(depth=3, width=16, heads=2, mlp_ratio=2.0, patch=16)

@@ -20,14 +20,6 @@ from fusion.training.pretrain import PretrainConfig, pretrain_vision, pretrainin
 from tests.training.chip_line import CPU, QUICK, VIT, fold_of, write_line
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
     return write_line(tmp_path_factory.mktemp("samples") / "line")

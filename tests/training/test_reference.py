@@ -17,8 +17,9 @@ from fusion.samples.split import make_folds
 from fusion.synthetic.demo import build_demo
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
+from fusion.training.recipe import run_name
 from fusion.training.reference import FIRST, FOLDS, REFERENCE, WITH_DAMAGE, WITH_WEIGHTS, publish, reference_trials
-from fusion.training.run import run_name, train_run
+from fusion.training.run import train_run
 from fusion.training.runs import RunRecord, load_runs, stale_reasons
 from tests.training.conftest import quick
 

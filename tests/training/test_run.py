@@ -21,7 +21,8 @@ from fusion.samples.split import spatial_folds
 from fusion.training.data import to_tensors
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
-from fusion.training.run import input_spec, run_name, train_run
+from fusion.training.recipe import input_spec, run_name
+from fusion.training.run import train_run
 from fusion.training.runs import load_run, run_lock
 from tests.training.conftest import fitted_to_chips, quick
 
@@ -38,14 +39,6 @@ METRIC_KEYS = {
 
 class Killed(BaseException):
     """Not an Exception, so that nothing on the way may swallow it."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 WHOLE = (

@@ -14,7 +14,8 @@ from fusion.samples.split import make_folds
 from fusion.training import augment
 from fusion.training.experiment import Experiment, TrainingConfig
 from fusion.training.predict import load_predictor
-from fusion.training.run import input_spec, train_run
+from fusion.training.recipe import input_spec
+from fusion.training.run import train_run
 from fusion.training.runs import load_run
 
 WEEKS, DAYS, HOURS = 26, 7, 24
@@ -51,14 +52,6 @@ def regions(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
 def row(signal: SignalConfig, **training: object) -> Experiment:
     options = {"epochs": 8, "batch_size": 16, "lr": 0.01, "series_shift": 0.0, "patience": 99, **training}
     return Experiment("square", "", "", NetworkConfig(signal=signal), TrainingConfig(**options))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_network_is_built_for_the_grid(regions: SampleSet) -> None:
