@@ -283,8 +283,11 @@ def test_killed_worker_costs_nothing_and_a_deadly_trial_only_itself(planted: Sam
     assert not [name for name in _leftovers(tmp_path / "once") if name.startswith(".ablate-")]
 
 
+# A suite that was started in the background (a shell's `&`) ignores SIGINT, and so would this script; a terminal's
+# does not.
 _SCRIPT = """
-import sys, json
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import joblib
 joblib.cpu_count = lambda: 1
