@@ -3,12 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fusion.city import City
-from fusion.serving.job_runner import EVENTS
+from fusion.serving.background import events
 from fusion.serving.jobs import Job, Request
 from fusion.training.forecast import Forecast, known_seconds
 from fusion.training.runs import RUN_ID, load_runs, stale_reasons
@@ -88,7 +87,7 @@ class Estimate:
 def progress(job: Job) -> Progress:
     """Read how far a job is; an empty Progress where it has told nothing yet."""
     found = Progress()
-    for event in _events(job):
+    for event in events(job):
         try:
             found = _after(found, event)
         except (KeyError, TypeError, ValueError, IndexError):  # of another version of the program
@@ -146,21 +145,6 @@ def _after(before: Progress, event: dict[str, Any]) -> Progress:
         ended=int(event["ended"]),
         failed=before.failed + (kind == "failed"),
     )
-
-
-def _events(job: Job) -> Iterable[dict[str, Any]]:
-    """Yield the events there are; the last line may be half written."""
-    try:
-        text = (job.folder / EVENTS).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
 
 
 def _key(trial: Trial) -> tuple:
