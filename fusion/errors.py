@@ -4,9 +4,17 @@ Every message is one line: what was found, where, and what to do next. The comma
 a page shows it. Anything else that escapes is a bug.
 """
 
+_LONGEST_WORD, _LONGEST_LINE = 120, 600
+
 
 class FusionError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can mend.
+
+    The message may quote what a damaged file holds: it is made one printable line of readable length here, once.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class InputError(FusionError):
@@ -35,3 +43,14 @@ class RunError(FusionError):
 
 class RunBusyError(RunError):
     """A run that another process is training at this moment."""
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks or marks that do not print, its words and itself cut to a readable length."""
+    printable = "".join(mark if mark.isprintable() else " " if mark.isspace() else ascii(mark)[1:-1] for mark in text)
+    words = (word if len(word) <= _LONGEST_WORD else f"{word[: _LONGEST_WORD - 3]}..." for word in printable.split(" "))
+    line = " ".join(words)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    # What to do next stands at the end.
+    return f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 3 :]}"
