@@ -7,22 +7,35 @@ Libraries are imported inside the commands, so that `--help` and the light comma
 
 import errno
 import sys
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
 
 from fusion.cli import cities, robustness, runs, training
+from fusion.cli.console import choose_progress
 from fusion.cli.ingest import ingest
 from fusion.cli.pretrain import pretrain
 from fusion.errors import FusionError
 
 app = typer.Typer(
     name="python -m fusion",
-    help="Urban region function recognition from overhead imagery and mobile-phone signaling.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def choose(
+    progress: Annotated[
+        Literal["line", "json"], typer.Option(help="How to tell progress: a line on a terminal, JSON lines on stdout.")
+    ] = "line",
+) -> None:
+    """Urban region function recognition from overhead imagery and mobile-phone signaling."""
+    choose_progress(progress)
+
+
 for command in (
     cities.demo, cities.quality, pretrain, training.train, training.ablate, runs.reference, runs.compare, runs.predict,
     robustness.robustness,

@@ -2,7 +2,9 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,8 @@ CityName = Annotated[str, typer.Option("--city", help="The city's name under dat
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 DEMO = "zhengzhou-demo"
+_EVENT_S = 0.5  # between two events about one step
+_progress: ContextVar[str] = ContextVar("progress", default="line")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -30,8 +34,19 @@ def read_lines(path: Path) -> list[str]:
     return found
 
 
+def choose_progress(kind: str) -> None:
+    """Let the commands that follow tell their progress as `line` or as `json` (see `progress_line`)."""
+    _progress.set(kind)
+
+
 def progress_line(label: str) -> Callable[[float, str], None]:
-    """Return a progress callback that keeps one line on stderr where that is a terminal."""
+    """Return a progress callback that keeps one line on stderr where that is a terminal.
+
+    After `choose_progress("json")` it writes JSON lines to stdout instead: event "progress", label, share (0 to 1),
+    text, time_s (seconds since 1970).
+    """
+    if _progress.get() == "json":
+        return _progress_events(label)
     if not sys.stderr.isatty():
         return lambda fraction, text: None
     from tqdm import tqdm
@@ -43,6 +58,23 @@ def progress_line(label: str) -> Callable[[float, str], None]:
         bar.set_postfix_str(text, refresh=True)
         if fraction >= 1.0:
             bar.close()
+
+    return show
+
+
+def _progress_events(label: str) -> Callable[[float, str], None]:
+    last = (-1.0, "")
+    said_s = -_EVENT_S
+
+    def show(share: float, text: str) -> None:
+        nonlocal last, said_s
+        now = time.monotonic()
+        if (share, text) == last or (share < 1.0 and now - said_s < _EVENT_S and text == last[1]):
+            return
+        last, said_s = (share, text), now
+        event = {"event": "progress", "label": label, "share": round(share, 4), "text": text}
+        sys.stdout.write(json.dumps({**event, "time_s": round(time.time(), 2)}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()  # whoever reads a file or a pipe wants it now
 
     return show
 
