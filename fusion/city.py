@@ -202,6 +202,13 @@ class CityWriter:
             self._names.append(name)
         return self._temporary(name)
 
+    def current(self, name: str) -> Path | None:
+        """Return where the city's file `name` lies as it will be after the commit; None where there will be none."""
+        if name in self._names and self._temporary(name).is_file():
+            return self._temporary(name)
+        standing = self.path / name
+        return standing if standing.is_file() and name not in self._removed else None
+
     def new_folder(self, name: str) -> Path:
         """Return a folder for scratch files; it goes when the transaction ends, committed or not."""
         folder = self._temporary(name)

@@ -11,11 +11,15 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from fusion.city import City, CityWriter
+from fusion.city import City, CityInfo, CityWriter
 from fusion.errors import CityError
+from fusion.ingest.agreement import agreement
+from fusion.ingest.inspection import inspect_activity
+from fusion.ingest.presets import PRESETS
 from fusion.ingest.tables import quote
 
 PARTS = ("imagery", "functions")
+_FILES = {"signaling": "activity.parquet", "imagery": "imagery.tif", "functions": "functions.parquet"}
 
 REASONS: dict[str, tuple[str, str]] = {
     "malformed": ("too few or too many fields", "字段数不符"),
@@ -62,26 +66,68 @@ def load_rejects(city: City) -> pd.DataFrame:
             raise CityError(f"{city.name}: rejects.parquet cannot be read ({error}): ingest the data again") from None
 
 
-def write_quality(writer: CityWriter, part: str, report: dict[str, Any]) -> dict[str, Any]:
+def write_quality(
+    writer: CityWriter, part: str, report: dict[str, Any], info: CityInfo | None = None
+) -> dict[str, Any]:
     """Merge one part's report with what is known of the others, and write it in the open transaction.
 
     Args:
-        writer: the transaction.
+        writer: the transaction, in which the part's own file is written already.
         part: `signaling`, whose keys stand at the top, or one of `PARTS`.
         report: what that ingest saw.
+        info: with new signaling, the city's new description: the activity is then inspected.
 
     Returns:
         The merged report.
+
+    Raises:
+        CityError: the activity that was written cannot be read back.
     """
     old = _read(writer.path / "quality.json")
     extents = old.get("extents", {}) | report.pop("extents", {})
     if part == "signaling":
+        report = _repeated(report) | _outside(report) | report
+        written = writer.current("activity.parquet")
+        if info is not None and written is not None:
+            report |= inspect_activity(written, info)
+            report["warnings"] = [*report.get("warnings", []), *_noticed(report, info)]
         merged = _EMPTY | report | {name: old[name] for name in PARTS if name in old}
     else:
         merged = _EMPTY | old | {part: report}
+    merged.pop("agreement", None)
+    files = {name: path for name, file in _FILES.items() if (path := writer.current(file)) is not None}
+    if compared := agreement(files, extents):
+        merged["agreement"] = compared
     merged = plain({**merged, "extents": extents})
     writer.new("quality.json").write_text(json.dumps(merged, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return merged
+
+
+def accounts(report: dict[str, Any]) -> list[str]:
+    """Return what does not add up in a report, a line each; nothing where every row is accounted for.
+
+    Of every part: what was read was taken or rejected, and each rejected one has a reason. Of every measure: each cell
+    and hour is valid, suppressed or missing.
+    """
+    lines = []
+    for name, part in (("signaling", report), *((name, report[name]) for name in PARTS if name in report)):
+        for key in [key for key in part if key.endswith("_read") and f"{key[:-5]}_taken" in part]:
+            unit = key.removesuffix("_read")
+            read, taken, rejected = (part.get(f"{unit}_{what}", 0) for what in ("read", "taken", "rejected"))
+            if read != taken + rejected:
+                lines.append(f"{name}: {read} {unit} read, but {taken} taken and {rejected} rejected")
+            # Rows and polygons have their reasons beside them; a part that counts several things names them apart.
+            if unit in ("rows", "polygons") and (by := sum(part.get("rejected_by_reason", {}).values())) != rejected:
+                lines.append(f"{name}: {rejected} {unit} rejected, but {by} with a reason")
+    for measure, found in report.get("coverage", {}).items():
+        states = [found[state] for state in ("valid", "suppressed", "missing")]
+        if sum(states) != found["cell_hours"]:
+            lines.append(f"{measure}: {found['cell_hours']} cell-hours, but {sum(states)} in one of the states")
+        if found["by_hour"]:
+            by_hour = [sum(found["by_hour"][state]) for state in ("valid", "suppressed", "missing")]
+            if by_hour != states:
+                lines.append(f"{measure}: {states} valid, suppressed and missing, but {by_hour} by hour")
+    return lines
 
 
 def write_rejects(
@@ -114,6 +160,38 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _repeated(report: dict[str, Any]) -> dict[str, Any]:
+    """How rows of one place and time were joined."""
+    known = PRESETS.get(str(report.get("preset")))
+    if known is not None and known.sums_rows:
+        return {"duplicates": {"rows": None, "same": None, "contradicting": None, "joined": "sum"}}
+    rejected = report.get("rejected_by_reason", {})
+    same, contradicting = rejected.get("duplicate", 0), rejected.get("conflict", 0)
+    rows = same + contradicting
+    return {"duplicates": {"rows": rows, "same": same, "contradicting": contradicting, "joined": "first"}}
+
+
+def _outside(report: dict[str, Any]) -> dict[str, Any]:
+    rejected = report.get("rejected_by_reason", {})
+    rows, swapped = rejected.get("outside", 0), rejected.get("swapped", 0)
+    share = (rows + swapped) / max(report.get("rows_read", 0), 1)
+    return {"outside": {"rows": rows, "swapped": swapped, "share": share}}
+
+
+def _noticed(report: dict[str, Any], info: CityInfo) -> list[str]:
+    """Lines about what the inspection found."""
+    lines = []
+    flagged = {flag.date for flag in info.flagged}
+    for measure, frozen in report["frozen_cells"].items():
+        if frozen["cells"]:
+            lines.append(f"{measure}: {frozen['cells']} cells repeat one value for {frozen['hours']} hours and more")
+    for measure, found in report["unusual_days"].items():
+        odd = [day["date"] for day in found["days"] if day["unusual"] and day["date"] not in flagged]
+        if odd:
+            lines.append(f"{measure}: {', '.join(odd[:10])} differ from the other days: flag them if there is a reason")
+    return lines
 
 
 def _read(path: Path) -> dict[str, Any]:
