@@ -9,6 +9,8 @@ import tomli_w
 
 from fusion.errors import CityError, InputError
 
+RESERVED = ("reference", "incoming")  # folders of the data folder that are no cities
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -104,15 +106,13 @@ def check_name(name: str) -> str:
     """Return `name` if it can be a city's folder.
 
     Raises:
-        InputError: it has anything but lower-case ASCII letters, digits and inner dashes, or is `reference`.
+        InputError: it has anything but lower-case ASCII letters, digits and inner dashes, or is reserved.
     """
     plain = name.replace("-", "a")
     if not (plain.isascii() and plain.isalnum() and name == name.lower() and name.strip("-") == name):
         raise InputError(
             f"{name!r} cannot name a city: use lower-case letters, digits and dashes, such as zhengzhou-2021"
         )
-    if name == "reference" or len(name) > 64:
-        raise InputError(
-            f"{name!r} cannot name a city: {'it is reserved' if name == 'reference' else 'over 64 letters'}"
-        )
+    if name in RESERVED or len(name) > 64:
+        raise InputError(f"{name!r} cannot name a city: {'it is reserved' if name in RESERVED else 'over 64 letters'}")
     return name
