@@ -51,9 +51,9 @@ def hours_of(texts: pd.Series, timezone: str) -> tuple[NDArray[np.int64], NDArra
         `(hour_us, reason)`: the UTC start of the local hour in microseconds since 1970 (0 where there is none) and
         None, `bad_time`, `ambiguous_time` or `nonexistent_time` (the hours that clocks repeat or skip).
     """
-    texts = (
-        texts.reset_index(drop=True).astype("string").str.strip().str.replace(r"^(\d{9,19})\.0*$", r"\1", regex=True)
-    )
+    # Full-width digits and colons are read as plain ones.
+    texts = texts.reset_index(drop=True).astype("string").str.strip().str.normalize("NFKC")
+    texts = texts.str.replace(r"^(\d{9,19})\.0*$", r"\1", regex=True)
     # One frame of texts: a missing text matches nothing and ends as bad_time.
     texts = texts.fillna("")
     hour_us = np.zeros(len(texts), dtype=np.int64)
