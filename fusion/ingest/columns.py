@@ -9,19 +9,26 @@ from fusion.errors import InputError
 from fusion.ingest import presets
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import Preset, find_header, measure_for
-from fusion.ingest.tables import Table
+from fusion.ingest.tables import FILE_NAME, Table
 from fusion.ingest.times import EXAMPLES, hours_of, is_date_only, is_hour_of_day, join_date_and_hour
+
+_DAY_LENGTH = len("2021-07-24")
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of one file: `place` is (lon, lat) or one column of `kind` h3 or grid; `time` one or (date, hour)."""
+    """The columns of one file.
+
+    `place` is (lon, lat) of `kind` point, one column of h3 or wkt, one or two of grid; `time` is one column or (date,
+    hour), of which one may be `FILE_NAME`: then `stamp` is what the file's name says.
+    """
 
     kind: str
     place: tuple[str, ...]
     time: tuple[str, ...]
     values: tuple[str, ...]
     measures: tuple[Measure, ...]
+    stamp: str = ""
 
 
 def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles:
@@ -37,7 +44,8 @@ def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles
     for column in used:
         if used.count(column) > 1:
             raise InputError(f"{table.name}: column {column!r} is named twice: give each role a column of its own")
-    return Roles(kind, place, time, values, measures)
+    stamp = (table.stamp or "") if FILE_NAME in time else ""
+    return Roles(kind, place, time, values, measures, stamp[:_DAY_LENGTH] if len(time) == 2 else stamp)
 
 
 def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str, tuple[str, ...]]:
@@ -46,6 +54,7 @@ def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str
         for name, given in (
             ("--lon/--lat", options.lon or options.lat),
             ("--h3", options.h3),
+            ("--wkt", options.wkt),
             ("--grid-id", options.grid_id),
         )
         if given
@@ -58,33 +67,45 @@ def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str
         return "point", (_column(table, options.lon, "--lon"), _column(table, options.lat, "--lat"))
     if options.h3:
         return "h3", (_column(table, options.h3, "--h3"),)
+    if options.wkt:
+        return "wkt", (_column(table, options.wkt, "--wkt"),)
+    has_grid = options.grid is not None or options.grid_origin is not None
     grid_id = options.grid_id or preset.grid_id
     if grid_id:
-        return "grid", (_grid(table, grid_id, options),)
+        return "grid", _grid(table, grid_id, has_grid)
     lon, lat = find_header(table.columns, presets.LON_HEADERS), find_header(table.columns, presets.LAT_HEADERS)
-    if options.grid is None and lon and lat:
+    if not has_grid and lon and lat:
         return "point", (lon, lat)
     cell = find_header(table.columns, presets.H3_HEADERS)
-    if options.grid is None and cell:
+    if not has_grid and cell:
         return "h3", (cell,)
     found = find_header(table.columns, presets.GRID_HEADERS)
+    text = find_header(table.columns, presets.WKT_HEADERS)
+    if text and not (found and has_grid):
+        return "wkt", (text,)
     if found:
-        return "grid", (_grid(table, found, options),)
-    raise _missing(table, "the place", "--lon and --lat, --h3, or --grid-id with --grid")
+        return "grid", _grid(table, found, has_grid)
+    raise _missing(table, "the place", "--lon and --lat, --h3, --wkt, or --grid-id with --grid")
 
 
-def _grid(table: Table, name: str, options: SignalingOptions) -> str:
-    column = _column(table, name, "--grid-id")
-    if options.grid is None:
-        raise InputError(f"{table.name}: column {column!r} holds grid ids: give the grid's GeoJSON with --grid")
-    return column
+def _grid(table: Table, name: str, has_grid: bool) -> tuple[str, ...]:
+    if name not in table.columns and "+" in name:
+        columns = tuple(_column(table, part.strip(), "--grid-id") for part in name.split("+", 1))
+    else:
+        columns = (_column(table, name, "--grid-id"),)
+    if not has_grid:
+        raise InputError(
+            f"{table.name}: column {'+'.join(columns)!r} holds grid ids: give the grid's GeoJSON with --grid, or its "
+            "corner and size with --grid-origin and --grid-size"
+        )
+    return columns
 
 
 def _time(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str, ...]:
     if options.time and options.time not in table.columns and "+" in options.time:
-        names = tuple(_column(table, name.strip(), "--time") for name in options.time.split("+", 1))
+        names = tuple(_time_column(table, name.strip()) for name in options.time.split("+", 1))
     elif options.time or preset.time:
-        names = (_column(table, options.time or preset.time or "", "--time"),)
+        names = (_time_column(table, options.time or preset.time or ""),)
     else:
         names = _known_time(table)
     texts = sample_times(table, names)
@@ -107,18 +128,46 @@ def _known_time(table: Table) -> tuple[str, ...]:
     hour = find_header(table.columns, presets.HOUR_HEADERS)
     if time and date and is_hour_of_day(table.sample[time]):
         return date, time
-    if time:
-        return (time,)
-    if date and hour and is_hour_of_day(table.sample[hour]):
+    clock = next((name for name in (time, hour) if name and is_hour_of_day(table.sample[name])), None)
+    if date and hour and clock == hour:
         return date, hour
-    if hour or date:
-        return (hour or date or "",)
+    if clock and not date and table.stamp:
+        return FILE_NAME, clock
+    day = time or date
+    if day and not clock and _is_named_day(table, day):
+        return (FILE_NAME,)
+    found = time or hour or date
+    if found:
+        return (found,)
+    if _has_hour(table.stamp):
+        return (FILE_NAME,)
     raise _missing(table, "the time", "--time")
+
+
+def _time_column(table: Table, name: str) -> str:
+    if name == FILE_NAME and table.stamp:
+        return name
+    return _column(table, name, "--time")
+
+
+def _has_hour(stamp: str | None) -> bool:
+    return stamp is not None and len(stamp) > _DAY_LENGTH
+
+
+def _is_named_day(table: Table, column: str) -> bool:
+    """Whether a column only repeats the date of the file's name, which has the hour too."""
+    if not _has_hour(table.stamp) or not is_date_only(table.sample[column]):
+        return False
+    dates = table.sample[column].dropna().drop_duplicates()
+    days = join_date_and_hour(dates, pd.Series("0", index=dates.index, dtype="string"))
+    named = pd.Series([f"{(table.stamp or '')[:_DAY_LENGTH]} 00:00"], dtype="string")
+    hour_us, _ = hours_of(pd.concat([days, named]), "UTC")
+    return bool((hour_us == hour_us[-1]).all())
 
 
 def sample_times(table: Table, names: tuple[str, ...]) -> pd.Series:
     """Return the times of a file's first rows as texts."""
-    rows = table.sample[list(names)].dropna()
+    rows = table.sample.assign(**{FILE_NAME: table.stamp})[list(names)].dropna()
     if len(names) == 2:
         return join_date_and_hour(rows[names[0]], rows[names[1]])
     return rows[names[0]]

@@ -13,7 +13,13 @@ class SignalingOptions:
         time: column of the time; two joined by `+` where date and hour lie apart (`日期+小时`).
         lon, lat: columns of the place in degrees.
         h3: column of H3 cells, instead of `lon` and `lat`.
-        grid_id: column of grid ids; needs `grid`, a GeoJSON file, whose property `grid_property` has the ids.
+        wkt: column of points or polygons as well-known text.
+        grid_id: column of grid ids (two joined by `+` where row and column lie apart); needs a grid.
+        grid: its GeoJSON file, whose property `grid_property` has the ids; or else
+        grid_origin: its corner, `LON,LAT`, with grid_size: `500m`, `250x500m`, `0.005deg` (width x height);
+            see `fusion.ingest.lattice` for the arithmetic.
+        grid_order: `row_col` or `col_row`; grid_columns: squares in a row, where an id is one number;
+            grid_first: the first number (0 for pairs, 1 for single ones); grid_corner: `sw` or `nw`.
         values: columns of counts.
         datum: datum of lon/lat and of the grid, one of `fusion.geo.datum.DATUMS`.
         timezone: IANA name; the zone of times without an offset, and the city's.
@@ -26,9 +32,16 @@ class SignalingOptions:
     lon: str | None = None
     lat: str | None = None
     h3: str | None = None
+    wkt: str | None = None
     grid_id: str | None = None
     grid: Path | None = None
     grid_property: str | None = None
+    grid_origin: str | None = None
+    grid_size: str | None = None
+    grid_order: str = "row_col"
+    grid_columns: int | None = None
+    grid_first: int | None = None
+    grid_corner: str = "sw"
     values: tuple[str, ...] = ()
     datum: str | None = None
     timezone: str | None = None

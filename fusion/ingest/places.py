@@ -1,10 +1,12 @@
 """Distinct places of an export to H3 cells: from lon/lat, from H3 cells, or from ids of a grid."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from fusion.errors import InputError
@@ -128,6 +130,24 @@ def places_of_grid(
     places = places_at_points(lon, lat, np.ones(len(row), dtype=np.int64), datum, resolution, frame)
     places.reason[~known] = "unknown_grid_id"
     return places
+
+
+def places_of_wkt(
+    texts: pd.Series, rows: NDArray[np.int64], datum: str, resolution: int, frame: Bounds | None
+) -> Places:
+    """Read points, or the centroids of other geometries, from well-known text in degrees (longitude first).
+
+    Raises:
+        InputError: the datum is unknown, or one of China for places elsewhere.
+    """
+    plain = texts.astype("string").fillna("").str.strip()
+    # EWKT says its system in front; one of metres would land in the sea if it were taken for degrees.
+    system = plain.str.extract(r"^SRID=(\d+);(.*)$", flags=re.IGNORECASE | re.DOTALL)
+    in_degrees = system[0].isna() | system[0].isin(["4326", "4490", "4258"])
+    shapes = shapely.from_wkt(system[1].fillna(plain).where(in_degrees, "").to_numpy(dtype=object), on_invalid="ignore")
+    centroids = shapely.centroid(shapes)
+    lon, lat = shapely.get_x(centroids), shapely.get_y(centroids)
+    return places_at_points(lon, lat, np.asarray(rows), datum, resolution, frame)
 
 
 def _indexed(x: NDArray, y: NDArray, reason: NDArray[np.object_], resolution: int) -> Places:

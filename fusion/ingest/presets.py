@@ -18,6 +18,7 @@ LON_HEADERS = ("lon", "lng", "longitude", "经度", "中心经度")
 LAT_HEADERS = ("lat", "latitude", "纬度", "中心纬度")
 H3_HEADERS = ("h3", "h3_index", "h3_cell", "hex_id")
 GRID_HEADERS = ("grid_id", "网格编号", "网格id", "栅格id", "栅格编号")
+WKT_HEADERS = ("wkt", "geometry", "geom", "the_geom", "几何")
 VALUE_HEADERS = {
     "people": ("people", "population", "count", "uv", "人数", "人口", "人流量"),
     "inflow": ("inflow", "流入", "流入人数"),

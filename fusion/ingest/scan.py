@@ -16,8 +16,9 @@ import pandas as pd
 from fusion.city import Measure
 from fusion.errors import InputError
 from fusion.ingest.columns import Roles
+from fusion.ingest.numerals import as_number
 from fusion.ingest.presets import NULL_TEXTS
-from fusion.ingest.tables import Table, blank_lines, quote, read_tables
+from fusion.ingest.tables import FILE_NAME, Table, blank_lines, quote, read_tables
 
 # Below 2 GB grouping 10 million rows into 2.6 million spills, and takes twice the time.
 _MEMORY_MB_LEAST, _MEMORY_MB_MOST, _MEMORY_SHARE = 1024, 4096, 0.25
@@ -192,7 +193,8 @@ class Scan:
     def _columns(self, number: int) -> str:
         """Keys and values of one file as SQL."""
         table, roles = self.tables[number], self.roles[number]
-        texts = [_text(table, column) for column in (*(() if roles.kind == "point" else roles.place), *roles.time)]
+        keys = (*(() if roles.kind == "point" else roles.place), *roles.time)
+        texts = [quote(roles.stamp) if column == FILE_NAME else _text(table, column) for column in keys]
         points = [_number(table, column) for column in roles.place] if roles.kind == "point" else []
         values = [_count(table, column) for column in roles.values]
         named = zip(points + texts + values, self.keys + self.values, strict=True)
@@ -293,7 +295,7 @@ def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
 
 def _number(table: Table, column: str) -> str:
     name = table.sql_of(column)
-    return name + "::DOUBLE" if table.type_of(column).startswith(_NUMERIC) else f"TRY_CAST({name} AS DOUBLE)"
+    return name + "::DOUBLE" if table.type_of(column).startswith(_NUMERIC) else as_number(name)
 
 
 def _text(table: Table, column: str) -> str:
@@ -312,4 +314,4 @@ def _count(table: Table, column: str) -> str:
     empty = f"{name} IS NULL"
     if not table.is_text:
         empty = f"coalesce(trim({name}::VARCHAR) IN ({', '.join(quote(text) for text in NULL_TEXTS)}), true)"
-    return f"CASE WHEN {empty} THEN NULL ELSE coalesce(TRY_CAST({name} AS DOUBLE), 'nan'::DOUBLE) END"
+    return f"CASE WHEN {empty} THEN NULL ELSE coalesce({as_number(name)}, 'nan'::DOUBLE) END"

@@ -13,6 +13,7 @@ from fusion.city import CityInfo, CityWriter, write_city
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds, boundaries, check_resolution
 from fusion.ingest.columns import Roles, find_roles
+from fusion.ingest.exports import open_exports
 from fusion.ingest.frame import (
     DEFAULT_RESOLUTION,
     add_source,
@@ -22,13 +23,13 @@ from fusion.ingest.frame import (
     new_info,
     provenance,
 )
+from fusion.ingest.indexing import index_places, index_times, place_table
 from fusion.ingest.options import SignalingOptions
-from fusion.ingest.places import Places, places_at_points, places_of_cells, places_of_grid
+from fusion.ingest.places import Places
 from fusion.ingest.presets import Preset, preset
 from fusion.ingest.quality import REASONS, write_quality, write_rejects
 from fusion.ingest.scan import Scan, connect
-from fusion.ingest.tables import open_table
-from fusion.ingest.times import check_timezone, hours_of, join_date_and_hour
+from fusion.ingest.times import check_timezone
 
 __all__ = ["SignalingOptions", "ingest_signaling"]
 
@@ -44,7 +45,7 @@ def ingest_signaling(
     """Replace a city's activity by what these exports hold; make the city if there is none.
 
     Args:
-        files: CSV, TSV or text (also .gz), or Parquet.
+        files: CSV, TSV or text (also .gz), Parquet, Excel, zip archives or folders of these.
         city_path: the city's folder.
         options: how to read them.
         progress: is told the share done, 0 to 1, and what is being done.
@@ -69,15 +70,17 @@ def ingest_signaling(
     with write_city(city_path) as writer, clear_lines(city_path.name):
         scratch = writer.new_folder("signaling")
         tell(0.0, "looking at the files")
-        tables = [open_table(Path(file), chosen, scratch) for file in files]
+        tables, notes = open_exports(files, chosen, options, scratch)
         roles = [find_roles(table, chosen, options) for table in tables]
         _check_alike([table.name for table in tables], roles)
         with connect(scratch) as connection:
             scan = Scan(connection, tables, roles, chosen.sums_rows)
-            return _take(scan, writer, chosen, options, tell)
+            return _take(scan, writer, chosen, options, tell, notes)
 
 
-def _take(scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOptions, tell: Progress) -> dict[str, Any]:
+def _take(
+    scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOptions, tell: Progress, notes: list[str]
+) -> dict[str, Any]:
     info = writer.info
     timezone = options.timezone or (info.timezone if info else chosen.timezone)
     resolution = _resolution(writer, info, options)
@@ -85,10 +88,10 @@ def _take(scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOpti
     scan.group()
     tell(0.6, "indexing places")
     where, whens = scan.distinct_places(), scan.distinct_times()
-    places = _index_places(where, scan.roles[0], writer, chosen, options, resolution)
-    times, hour_us = _index_times(whens, timezone)
-    indexed = where.drop(columns="rows").assign(cell=places.cell, why=_reasons(places.reason))
-    scan.index(indexed, times)
+    frame = info.bounds if info and _is_framed(writer) else None
+    places = index_places(where, scan.roles[0], frame, chosen, options, resolution)
+    times, hour_us = index_times(whens, timezone)
+    scan.index(place_table(where, places), times)
     tell(0.65, "judging rows")
     scan.judge()
     rejected = _by_reason(scan)
@@ -137,9 +140,9 @@ def _take(scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOpti
         "cells": numbers["cells"],
         "share_suppressed": numbers["suppressed"] / max(numbers["suppressed"] + numbers["valid"], 1),
         "extents": {"signaling": extent},
-        "warnings": _warnings(rejected, counts["rows_read"], hours, numbers["hours_with_rows"]),
+        "warnings": notes + _warnings(rejected, counts["rows_read"], hours, numbers["hours_with_rows"]),
     }
-    report = write_quality(writer, "signaling", report)
+    report = write_quality(writer, "signaling", report, described)
     tell(0.9, "committing")
     writer.commit(described)
     tell(1.0, "done")
@@ -169,39 +172,6 @@ def _is_framed(writer: CityWriter) -> bool:
     return any((writer.path / name).is_file() for name in ("imagery.tif", "functions.parquet"))
 
 
-def _index_places(
-    where: pd.DataFrame,
-    roles: Roles,
-    writer: CityWriter,
-    chosen: Preset,
-    options: SignalingOptions,
-    resolution: int,
-) -> Places:
-    frame = writer.info.bounds if writer.info and _is_framed(writer) else None
-    datum = options.datum or "wgs84"
-    rows = where["rows"].to_numpy(dtype=np.int64)
-    if roles.kind == "point":
-        lon, lat = where["p0"].to_numpy(dtype=float), where["p1"].to_numpy(dtype=float)
-        return places_at_points(lon, lat, rows, datum, resolution, frame)
-    if roles.kind == "h3":
-        return places_of_cells(where["p0"], datum, resolution, frame, rows)
-    if options.grid is None:
-        raise InputError("grid ids need the grid's GeoJSON: give it with --grid")
-    default = chosen.grid_property or roles.place[0]
-    return places_of_grid(where["p0"], Path(options.grid), options.grid_property, default, datum, resolution, frame)
-
-
-def _index_times(whens: pd.DataFrame, timezone: str) -> tuple[pd.DataFrame, np.ndarray]:
-    texts = whens["t0"] if "t1" not in whens else join_date_and_hour(whens["t0"], whens["t1"])
-    hour_us, reason = hours_of(texts, timezone)
-    good = np.array([why is None for why in reason], dtype=bool)
-    return whens.assign(hour=hour_us, why=_reasons(reason)), np.unique(hour_us[good])
-
-
-def _reasons(reason: np.ndarray) -> pd.Series:
-    return pd.Series(reason, dtype="string")
-
-
 def _by_reason(scan: Scan) -> dict[str, int]:
     found = scan.rejects().aggregate("reason, count(*) AS rows", "reason").to_arrow_table().to_pandas()
     counts = dict(zip(found["reason"], found["rows"], strict=True))
@@ -226,7 +196,7 @@ def _check_remains(
         return
     listed = ", ".join(f"{count} {REASONS[reason][0]}" for reason, count in rejected.items())
     first = scan.rejects().limit(1).to_arrow_table().to_pylist()[0]
-    if rejected.get("outside", 0) * 2 > counts["rows_read"] and writer.info and "p1" in where:
+    if rejected.get("outside", 0) * 2 > counts["rows_read"] and writer.info and scan.roles[0].kind == "point":
         west, east = where["p0"].min(), where["p0"].max()
         south, north = where["p1"].min(), where["p1"].max()
         check_overlap("signaling", (west, south, east, north), f"city {writer.path.name}", writer.info.bounds)

@@ -4,30 +4,52 @@ Text files are read by DuckDB as text in every column (a cast there would drop r
 needs to know is found out here: encoding, delimiter, header, quotes. What is not UTF-8 is rewritten as UTF-8.
 """
 
-import codecs
 import csv
-import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 import pandas as pd
 
 from fusion.errors import InputError
+from fusion.ingest.archives import check_gzip
 from fusion.ingest.presets import NULL_TEXTS, Preset
+from fusion.ingest.spelling import (
+    LINE_END,
+    SAMPLE_BYTES,
+    ending_of,
+    find_delimiter,
+    find_encoding,
+    has_quotes,
+    is_data,
+    new_path,
+    open_bytes,
+    plain_path,
+    rewrite,
+)
+from fusion.ingest.workbooks import Workbook
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
-_SAMPLE_BYTES = 1 << 18
+PARQUET_ENDINGS = (".parquet", ".pq")
+WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb")
 _SAMPLE_ROWS = 500
-_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# Stands for the column of the time where only the file's name has it.
+FILE_NAME = "(file name)"
+
+
+class NoRowsError(InputError):
+    """A file with a header and nothing below it: of a single hour, perhaps, when nothing was counted."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One file: `name` as the user knows it, `path` to read (perhaps a rewritten copy), and how it is spelled."""
+    """One file: `name` as the user knows it, `path` to read (perhaps a rewritten copy), and how it is spelled.
+
+    `stamp` is the date, perhaps with an hour, that its name tells: for a file without a time of its own. `kind` is
+    `text`, `parquet` or `workbook`; `others` are sheets of the workbook that hold something and are not read.
+    """
 
     name: str
     path: Path
@@ -38,6 +60,10 @@ class Table:
     header: bool = True
     quoted: bool = False
     skip: int = 0
+    encoding: str | None = None
+    stamp: str | None = None
+    kind: str = "text"
+    others: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -59,28 +85,51 @@ class Table:
         return '"' + column.replace('"', '""') + '"'
 
 
-def open_table(path: Path, preset: Preset, scratch: Path) -> Table:
-    """Look at a file of an export.
+Fits = Callable[[Table], object]
+
+
+def is_table(name: str) -> bool:
+    """Tell whether a file of that name can be read as a table."""
+    ending = ending_of(name)
+    return ending.removesuffix(".gz") in TEXT_ENDINGS or ending in PARQUET_ENDINGS or ending in WORKBOOK_ENDINGS
+
+
+def open_table(
+    path: Path,
+    preset: Preset,
+    scratch: Path,
+    name: str | None = None,
+    fits: Fits | None = None,
+    most_rows: int | None = None,
+) -> Table:
+    """Look at a file of text, a Parquet file or a workbook.
 
     Args:
-        path: CSV, TSV or text (also .gz), or Parquet.
+        path: CSV, TSV or text (also .gz), Parquet, or Excel.
         preset: names the columns of files without a header.
         scratch: a folder for copies that have to be made.
+        name: what the user calls it, for a member of an archive; None: the file's own.
+        fits: raises InputError for a table without the columns that are needed; the first sheet that fits is taken.
+        most_rows: take only so many rows of a workbook; None: all.
 
     Raises:
         InputError: there is no such file, it is empty, torn, or of another kind.
     """
+    name = path.name if name is None else name
     if not path.is_file():
-        raise InputError(f"{path.name}: there is no such file: check the path")
+        raise InputError(f"{name}: there is no such file: check the path")
     if path.stat().st_size == 0:
-        raise InputError(f"{path.name} is empty: export it again")
-    ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-    if ending in (".parquet", ".pq"):
-        return _open_parquet(path, scratch)
+        raise InputError(f"{name} is empty: export it again")
+    ending = ending_of(path.name)
+    if ending in PARQUET_ENDINGS:
+        return _open_parquet(path, scratch, name)
     if ending.removesuffix(".gz") in TEXT_ENDINGS:
-        return _open_text(path, preset, scratch)
+        return _open_text(path, preset, scratch, name)
+    if ending in WORKBOOK_ENDINGS:
+        return _open_workbook(path, preset, scratch, name, fits, most_rows)
     raise InputError(
-        f"{path.name}: {ending or 'no ending'} is not known: give .csv, .tsv, .txt (or these with .gz) or .parquet"
+        f"{name}: {ending or 'no ending'} is not known: give .csv, .tsv, .txt (or these with .gz), .parquet, "
+        ".xlsx, .xls, a .zip of them or a folder"
     )
 
 
@@ -118,12 +167,12 @@ def quote(text: str) -> str:
 
 def blank_lines(table: Table) -> list[int]:
     """Return the numbers of a text file's empty lines, which DuckDB passes over; the first line is 1."""
-    with _open_bytes(table.path) as file:
+    with open_bytes(table.path) as file:
         return [number for number, line in enumerate(file, start=1) if not line.strip(b"\r\n")]
 
 
-def _open_parquet(path: Path, scratch: Path) -> Table:
-    readable = _plain_path(path, scratch)
+def _open_parquet(path: Path, scratch: Path, name: str) -> Table:
+    readable = plain_path(path, scratch)
     with duckdb.connect() as connection:
         try:
             relation = connection.read_parquet(str(readable))
@@ -131,40 +180,102 @@ def _open_parquet(path: Path, scratch: Path) -> Table:
             sample = relation.limit(_SAMPLE_ROWS).to_arrow_table().to_pandas()
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
-            raise InputError(f"{path.name} cannot be read as Parquet ({first}): export it again") from None
+            raise InputError(f"{name} cannot be read as Parquet ({first}): export it again") from None
     if not len(sample):
-        raise InputError(f"{path.name} has no rows: export it again")
-    return Table(path.name, readable, columns, types, sample.astype("string"))
+        raise NoRowsError(f"{name} has no rows: export it again")
+    return Table(name, readable, columns, types, sample.astype("string"), kind="parquet")
 
 
-def _open_text(path: Path, preset: Preset, scratch: Path) -> Table:
+def _open_workbook(
+    path: Path, preset: Preset, scratch: Path, name: str, fits: Fits | None, most_rows: int | None
+) -> Table:
+    book = Workbook(path, name)
+    problem: InputError | None = None
+    found: tuple[str, int] | None = None
+    for sheet in book.sheets:
+        leading = book.leading_rows(sheet)
+        for place, (number, cells) in enumerate(leading):
+            # Titles stand in one cell; names of columns are no numbers.
+            if sum(map(bool, cells)) < 2 or is_data(cells):
+                continue
+            found = found or (sheet, number)
+            try:
+                table = _sheet_table(f"{name}/{sheet}", cells, [row for _, row in leading[place + 1 :]])
+                if fits is not None:
+                    fits(table)
+            except InputError as error:
+                problem = problem or error
+                continue
+            return _write_sheet(book, sheet, number, preset, scratch, most_rows)
+    if found is None:
+        raise InputError(f"{name} has no sheet with names of columns: add a header")
+    if most_rows is not None and not isinstance(problem, NoRowsError):
+        # A preview shows the columns, so that they can be chosen.
+        return _write_sheet(book, *found, preset, scratch, most_rows)
+    raise problem or InputError(f"{name} has no rows: export it again")
+
+
+def _sheet_table(name: str, cells: list[str], body: list[list[str]]) -> Table:
+    """A sheet's first rows as a table that only serves to find its columns."""
+    width = max(place for place, cell in enumerate(cells, start=1) if cell)
+    columns = tuple(cell.strip() for cell in cells[:width])
+    _check_columns(name, columns, [cells], header=True)
+    if not body:
+        raise NoRowsError(f"{name} has a header and no rows: export it again")
+    sample = pd.DataFrame([row[:width] for row in body], columns=list(columns), dtype="string")
+    sample = sample.replace(list(NULL_TEXTS), pd.NA)
+    return Table(name, Path(), columns, ("VARCHAR",) * width, sample, ",")
+
+
+def _write_sheet(
+    book: Workbook, sheet: str, header_row: int, preset: Preset, scratch: Path, most_rows: int | None
+) -> Table:
+    copy = new_path(scratch, ".csv")
+    book.write(sheet, header_row, copy, most_rows)
+    table = _open_text(copy, preset, scratch, f"{book.name}/{sheet}", delimiter=",")
+    others = tuple(other for other in book.sheets if other != sheet and book.leading_rows(other))
+    return replace(table, kind="workbook", encoding=None, others=others)
+
+
+def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: str | None = None) -> Table:
     try:
-        encoding = _encoding(path)
-        readable = _plain_path(path, scratch) if encoding == "utf-8" else _rewrite(path, encoding, scratch)
-        with _open_bytes(readable) as file:
-            head = file.read(_SAMPLE_BYTES)
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise InputError(f"{path.name} cannot be read ({error}): export it again") from None
+        if path.suffix.lower() == ".gz":
+            check_gzip(path, name)
+        encoding, even = find_encoding(path, name)
+        readable = plain_path(path, scratch) if encoding == "utf-8" and even else rewrite(path, encoding, scratch, name)
+        with open_bytes(readable) as file:
+            head = file.read(SAMPLE_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} cannot be read ({error}): export it again") from None
     text = head.decode("utf-8-sig", errors="replace")
-    if len(head) == _SAMPLE_BYTES:
+    if len(head) == SAMPLE_BYTES:
         text = text[: text.rfind("\n") + 1] or text
-    written = text.splitlines()
+    written = LINE_END.split(text)
     lines = [line for line in written if line.strip()][: _SAMPLE_ROWS + 1]
     if not lines:
-        raise InputError(f"{path.name} is empty: export it again")
+        raise InputError(f"{name} is empty: export it again")
     skip = next(number for number, line in enumerate(written) if line.strip())
-    delimiter = _delimiter(lines[0])
-    quoted = '"' in text
-    rows = list(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE))
-    header = not _is_data(rows[0])
+    delimiter = delimiter or find_delimiter(lines[0])
+    quoted = '"' in text or has_quotes(readable)
+    rows = _split(lines, delimiter, quoted, name)
+    header = not is_data(rows[0])
     columns = tuple(cell.strip() for cell in rows[0]) if header else preset.columns
-    _check_columns(path.name, columns, rows, header)
+    _check_columns(name, columns, rows, header)
     body = [row for row in rows[1 if header else 0 :] if len(row) == len(columns)]
     if header and len(rows) == 1:
-        raise InputError(f"{path.name} has a header and no rows: export it again")
+        raise NoRowsError(f"{name} has a header and no rows: export it again")
     sample = pd.DataFrame(body, columns=list(columns), dtype="string").replace(list(NULL_TEXTS), pd.NA)
     types = ("VARCHAR",) * len(columns)
-    return Table(path.name, readable, columns, types, sample, delimiter, header, quoted, skip)
+    return Table(name, readable, columns, types, sample, delimiter, header, quoted, skip, encoding)
+
+
+def _split(lines: list[str], delimiter: str, quoted: bool, name: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE))
+    except csv.Error as error:
+        raise InputError(
+            f"{name} is no table of counts ({error} in its first lines): look for a quote that is not closed"
+        ) from None
 
 
 def _check_columns(name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool) -> None:
@@ -177,70 +288,3 @@ def _check_columns(name: str, columns: tuple[str, ...], rows: list[list[str]], h
     twice = {column for column in columns if columns.count(column) > 1 and column}
     if twice:
         raise InputError(f"{name} has two columns named {sorted(twice)[0]!r}: rename one")
-
-
-def _is_data(row: list[str]) -> bool:
-    """A line is no header if it has numbers: names of columns are not numbers."""
-    return any(_is_number(cell) for cell in row)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.strip().lower() not in ("nan", "inf", "infinity")
-
-
-def _delimiter(line: str) -> str:
-    return max(("\t", ",", ";", "|"), key=lambda mark: (line.count(mark), mark == ","))
-
-
-def _encoding(path: Path) -> str:
-    with _open_bytes(path) as file:
-        head = file.read(_SAMPLE_BYTES)
-    for mark, encoding in _ENCODINGS.items():
-        if head.startswith(mark):
-            return encoding
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            # Not final: the sample may end in the middle of a character.
-            codecs.getincrementaldecoder(encoding)().decode(head, final=False)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    raise InputError(f"{path.name} is neither UTF-8 nor GBK text: save it as UTF-8")
-
-
-def _rewrite(path: Path, encoding: str, scratch: Path) -> Path:
-    """Copy a file as UTF-8."""
-    copy = scratch / f"{len(list(scratch.iterdir()))}{path.suffixes[0] if path.suffixes else '.csv'}"
-    name = path.name
-    with _open_bytes(path) as source, copy.open("wb") as target:
-        decoder = codecs.getincrementaldecoder(encoding)()
-        done = 0
-        try:
-            while chunk := source.read(1 << 20):
-                target.write(decoder.decode(chunk).encode())
-                done += len(chunk)
-            target.write(decoder.decode(b"", final=True).encode())
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name} is not UTF-8, and not {encoding.upper()} near byte {done + error.start}: save it as UTF-8"
-            ) from None
-    return copy
-
-
-def _plain_path(path: Path, scratch: Path) -> Path:
-    """DuckDB takes * ? [ in a path for a pattern: reach such a file by a link."""
-    if not any(mark in str(path) for mark in "*?["):
-        return path
-    link = scratch / f"{len(list(scratch.iterdir()))}{''.join(path.suffixes[-2:])}"
-    link.symlink_to(path.resolve())
-    return link
-
-
-@contextmanager
-def _open_bytes(path: Path) -> Iterator[BinaryIO]:
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        yield file  # type: ignore[misc]

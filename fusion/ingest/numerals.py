@@ -1,0 +1,23 @@
+"""Numbers as people write them, as SQL: separators of thousands and full-width digits, on a second chance only."""
+
+from fusion.ingest.tables import quote
+
+# Spaces that office programs put between thousands: plain, no-break, narrow, thin, figure, ideographic.
+_SPACES = " \u00a0\u202f\u2009\u2007\u3000"
+_WIDE = "０１２３４５６７８９．，－＋’"
+_PLAIN = "0123456789.,-+'"
+# Groups of three throughout: 1,23 may be a decimal comma, and 1,2345 anything.
+_GROUPED = r"[+-]?\d{1,3}([, '])\d{3}(?:(?:[, '])\d{3})*(\.\d*)?"
+
+
+def as_number(name: str) -> str:
+    """Return the SQL of a text as DOUBLE, NULL where it is no number: `12`, `1,234`, `1 234.5`, `１２３`.
+
+    Args:
+        name: the SQL of a text column.
+    """
+    text = f"trim(translate({name}, {quote(_WIDE + _SPACES)}, {quote(_PLAIN + ' ' * len(_SPACES))}))"
+    bare = f"translate({text}, ', ''', '')"
+    cleaned = f"CASE WHEN regexp_full_match({text}, {quote(_GROUPED)}) THEN {bare} ELSE {text} END"
+    # coalesce looks at its second argument only where the first is NULL: plain numbers cost nothing more.
+    return f"coalesce(TRY_CAST({name} AS DOUBLE), TRY_CAST({cleaned} AS DOUBLE))"
