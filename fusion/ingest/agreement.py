@@ -4,6 +4,7 @@ Boxes alone would not show a wrong datum inside a larger city, so cells are held
 judged on a bounded number of cells and on the imagery's overview: a tenth of a second for any city.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,11 @@ def agreement(paths: dict[str, Path], extents: dict[str, Bounds]) -> dict[str, A
         signaling, functions = cells["signaling"], cells["functions"]
         found["functions_with_signaling"] = float(np.isin(functions, signaling).mean())
         found["signaling_with_function"] = float(np.isin(signaling, functions).mean())
-    shift = None
+    shift = like = None
     if "signaling" in cells and "imagery" in extents and "signaling" in extents:
-        shift = _shift_m(extents["signaling"], extents["imagery"], _apart_m(cells["signaling"]))
-    like = None if shift is None else _datum_of(shift, extents["imagery"], _apart_m(cells["signaling"]))
+        apart_m = _apart_m(cells["signaling"])
+        shift = _shift_m(extents["signaling"], extents["imagery"], apart_m)
+        like = _datum_of(shift, extents["imagery"], apart_m) if shift else None
     return found | {"shift_m": shift, "shift_like": like, "warnings": _warnings(found, shift, like)}
 
 
@@ -104,31 +106,32 @@ def _apart_m(cells: Cells) -> float:
     return float(np.sqrt(2 / np.sqrt(3) * area_m2(cells[:1])[0]))
 
 
-def _shift_m(signaling: Bounds, imagery: Bounds, apart_m: float) -> list[float] | None:
+def _shift_m(signaling: Bounds, imagery: Bounds, apart_m: float) -> tuple[float, float] | None:
     """How far one box of the same size lies off the other: east and north, where opposite sides agree on it."""
     east_m = _M_PER_DEG * np.cos(np.deg2rad((imagery[1] + imagery[3]) / 2))
     off = (np.array(signaling) - np.array(imagery)) * [east_m, _M_PER_DEG, east_m, _M_PER_DEG]
     # Cells stick out of the box of their places by up to their own size, on either side.
     if (np.abs(off[:2] - off[2:]) > 3 * apart_m).any():
         return None
-    return [round(float(value), 0) for value in (off[:2] + off[2:]) / 2]
+    east, north = (off[:2] + off[2:]) / 2
+    return round(float(east)), round(float(north))
 
 
-def _datum_of(shift: list[float], imagery: Bounds, apart_m: float) -> str | None:
+def _datum_of(shift: tuple[float, float], imagery: Bounds, apart_m: float) -> str | None:
     """Name the datum whose offset here the shift is, within one cell; None where nothing is shifted."""
     lon, lat = (imagery[0] + imagery[2]) / 2, (imagery[1] + imagery[3]) / 2
     east_m = _M_PER_DEG * np.cos(np.deg2rad(lat))
-    if np.hypot(*shift) <= apart_m:
+    if math.hypot(*shift) <= apart_m:
         return None
     for name, forward in (("gcj02", wgs84_to_gcj02), ("bd09", wgs84_to_bd09)):
         moved_lon, moved_lat = forward(lon, lat)
-        offset = np.array([(float(moved_lon) - lon) * east_m, (float(moved_lat) - lat) * _M_PER_DEG])
-        if np.hypot(*(np.array(shift) - offset)) <= apart_m:
+        east, north = (float(moved_lon) - lon) * east_m, (float(moved_lat) - lat) * _M_PER_DEG
+        if math.hypot(shift[0] - east, shift[1] - north) <= apart_m:
             return name
     return None
 
 
-def _warnings(found: dict[str, float], shift: list[float] | None, like: str | None) -> list[str]:
+def _warnings(found: dict[str, float], shift: tuple[float, float] | None, like: str | None) -> list[str]:
     lines = []
     if found.get("signaling_on_imagery", 1.0) < _POOR:
         lines.append(

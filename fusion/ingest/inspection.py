@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Tally:
     """What one pass over a measure counts, by cell (N,) and by hour (T,), and the judged cells' values (J,T)."""
 
@@ -44,6 +44,29 @@ class _Tally:
     valid_by_hour: Counts
     hidden_by_hour: Counts
     values: Floats
+
+    @classmethod
+    def empty(cls, cells: int, judged: int, hours: int) -> "_Tally":
+        by_cell, by_hour = np.zeros((3, cells), dtype=np.int64), np.zeros((2, hours), dtype=np.int64)
+        values = np.full((judged, hours), np.nan, dtype=np.float32)
+        return cls(by_cell[0], by_cell[1], by_cell[2], by_hour[0], by_hour[1], values)
+
+    def add(self, place: NDArray[np.intp], hour: Counts, value: Floats, hidden: NDArray[np.bool_], every: int) -> None:
+        """Count rows; of their values, keep every n-th place's."""
+        valid = ~np.isnan(value)
+        hidden = hidden & ~valid
+        for by_cell, chosen in (
+            (self.valid_by_cell, valid),
+            (self.hidden_by_cell, hidden),
+            (self.above_zero_by_cell, value > 0),
+        ):
+            by_cell += np.bincount(place[chosen], minlength=len(by_cell))
+        for by_hour, chosen in ((self.valid_by_hour, valid), (self.hidden_by_hour, hidden)):
+            by_hour += np.bincount(hour[chosen], minlength=len(by_hour))
+        if every > 1:
+            kept = place % every == 0
+            place, hour, value = place[kept] // every, hour[kept], value[kept]
+        self.values[place, hour] = value
 
 
 def inspect_city(city: City) -> dict[str, Any]:
@@ -119,25 +142,15 @@ def _plain(column: pa.Array) -> NDArray[Any]:
 
 
 def _tally(path: Path, measure: str, cells: NDArray[np.uint64], every: int, first_us: int, hours: int) -> _Tally:
-    count, index = len(cells), pd.Index(cells)
-    by_cell = [np.zeros(count, dtype=np.int64) for _ in range(3)]
-    by_hour = [np.zeros(hours, dtype=np.int64) for _ in range(2)]
-    values = np.full((-(-count // every), hours), np.nan, dtype=np.float32)
+    index = pd.Index(cells)
+    tally = _Tally.empty(len(cells), -(-len(cells) // every), hours)
     for cell, hour_us, value, hidden in _columns(path, ["cell", "hour", measure, f"{measure}_suppressed"]):
-        place = index.get_indexer(cell)
+        place = index.get_indexer(pd.Index(cell))
         hour = (hour_us - first_us) // _HOUR_US
         if len(hour) and not (hour.min() >= 0 and hour.max() < hours and place.min() >= 0):
             raise OSError(f"it has hours beyond its {hours}, or changed while it was read")
-        valid = ~np.isnan(value)
-        for total, chosen in zip(by_cell, (valid, hidden & ~valid, value > 0), strict=True):
-            total += np.bincount(place[chosen], minlength=count)
-        for total, chosen in zip(by_hour, (valid, hidden & ~valid), strict=True):
-            total += np.bincount(hour[chosen], minlength=hours)
-        if every > 1:
-            kept = place % every == 0
-            place, hour, value = place[kept] // every, hour[kept], value[kept]
-        values[place, hour] = value
-    return _Tally(*by_cell, *by_hour, values)
+        tally.add(place, hour, value, hidden, every)
+    return tally
 
 
 def _coverage(tally: _Tally, span: pd.DatetimeIndex) -> dict[str, Any]:
