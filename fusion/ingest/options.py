@@ -9,7 +9,7 @@ class SignalingOptions:
     """How to read a signaling export; None means: by the preset, the header or the city.
 
     Attributes:
-        preset: `daas` or `milan` (`fusion.ingest.presets.PRESETS`).
+        preset: `daas`, `devices` or `milan` (`fusion.ingest.presets.PRESETS`).
         time: column of the time; two joined by `+` where date and hour lie apart (`日期+小时`).
         lon, lat: columns of the place in degrees.
         h3: column of H3 cells, instead of `lon` and `lat`.
@@ -21,6 +21,9 @@ class SignalingOptions:
         grid_order: `row_col` or `col_row`; grid_columns: squares in a row, where an id is one number;
             grid_first: the first number (0 for pairs, 1 for single ones); grid_corner: `sw` or `nw`.
         values: columns of counts.
+        user: column that tells devices apart, of device records.
+        tower: their column of cell towers (two joined by `+`: `lac+ci`), instead of a place; needs
+        towers: the tower table, whose ids stand in `tower_property`; `lon` and `lat` are then columns of it.
         datum: datum of lon/lat and of the grid, one of `fusion.geo.datum.DATUMS`.
         timezone: IANA name; the zone of times without an offset, and the city's.
         resolution: H3 resolution of the city's cells.
@@ -43,6 +46,10 @@ class SignalingOptions:
     grid_first: int | None = None
     grid_corner: str = "sw"
     values: tuple[str, ...] = ()
+    user: str | None = None
+    tower: str | None = None
+    towers: Path | None = None
+    tower_property: str | None = None
     datum: str | None = None
     timezone: str | None = None
     resolution: int | None = None

@@ -30,6 +30,8 @@ REASONS: dict[str, tuple[str, str]] = {
     "swapped": ("longitude and latitude are swapped", "经纬度颠倒"),
     "outside": ("outside the city", "位于城市范围之外"),
     "unknown_grid_id": ("an id that the grid does not have", "网格中没有的编号"),
+    "unknown_tower": ("a tower that the table does not have, or has no position of", "基站表中没有或缺少位置的基站"),
+    "missing_user": ("no device id", "缺少用户标识"),
     "coarse_cell": ("an H3 cell coarser than the city's", "H3 单元比城市的更粗"),
     "bad_value": ("a count that is no number", "数值不是数字"),
     "negative": ("a negative count", "数值为负"),
