@@ -58,9 +58,8 @@ def test_every_option_of_signaling_is_one_of_the_command_line() -> None:
     command = get_command(app).commands["ingest"].commands["signaling"]  # type: ignore[attr-defined]
     known = {name for parameter in command.params for name in parameter.opts}
 
-    assert {
-        f"--{ingest_jobs._NAMES.get(one.name, one.name).replace('_', '-')}" for one in fields(SignalingOptions)
-    } <= (known)
+    spelled = {f"--{ingest_jobs.NAMES.get(one.name, one.name).replace('_', '-')}" for one in fields(SignalingOptions)}
+    assert spelled - known == set()
 
 
 @pytest.mark.parametrize(
