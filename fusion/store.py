@@ -3,8 +3,13 @@
 Every function opens a connection of its own, so that threads of the server never share one. A value's state is 0
 valid, 1 suppressed (too few people to publish) or 2 missing; its value is NaN unless it is valid. Cells always come in
 one fixed order (ascending index), because a map's selection is a row number.
+
+No answer depends on a suppressed value: sums, means and ratios are over valid ones only, so that no difference of two
+answers gives one back. The threshold of `city.toml` holds here too, whatever the table has: one that was raised after
+ingest hides more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import duckdb
@@ -13,9 +18,12 @@ import pandas as pd
 
 from fusion.city import City
 from fusion.errors import CityError, InputError
-from fusion.geo.grid import Cells, parents_at
+from fusion.geo.grid import Cells, parents_at, to_hex
 
 VALID, SUPPRESSED, MISSING = 0, 1, 2
+STATES = ("valid", "suppressed", "missing")  # the words of a release
+
+_MOST_RELEASED = 20_000_000
 
 
 def hours(city: City) -> pd.DatetimeIndex:
@@ -55,9 +63,8 @@ def snapshot(city: City, hour: datetime, measure: str, resolution: int | None = 
         InputError: the city has no such hour or measure, or the resolution is finer than its own.
     """
     own = cells(city)
-    table = _hour_rows(city, [_check_hour(city, hour)], measure).drop(columns="hour").set_index("cell").reindex(own)
-    states = table["state"].fillna(MISSING).astype("uint8").to_numpy()
-    return _roll(city, own, table["value"].to_numpy(dtype=float), states, resolution)
+    rows = _hour_rows(city, [_check_hour(city, hour)], measure)
+    return _roll(own, _rolled(city, own, resolution), *_laid_out(rows, own))
 
 
 def usual(city: City, hour: datetime, measure: str, resolution: int | None = None) -> pd.DataFrame:
@@ -86,10 +93,12 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
         rows = _hour_rows(city, others, measure)
         mean = rows[rows["state"] == VALID].groupby("cell")["value"].mean()
         own["usual"] = mean.reindex(own["cell"]).to_numpy()
-    result = _roll(city, own["cell"].to_numpy(), own["value"].to_numpy(), own["state"].to_numpy(), resolution)
+    kept_cells = own["cell"].to_numpy(dtype=np.uint64)
+    shown = _rolled(city, kept_cells, resolution)
+    result = _roll(kept_cells, shown, own["value"].to_numpy(), own["state"].to_numpy())
     # Of a parent, only children that have both figures: one that is suppressed now or then would look like a change.
     both = own["value"].notna() & own["usual"].notna()
-    parts = own[both].assign(cell=_rolled(city, own.loc[both, "cell"].to_numpy(dtype=np.uint64), resolution))
+    parts = own[both].assign(cell=shown[both.to_numpy()])
     sums = parts.groupby("cell")[["value", "usual"]].sum().reindex(result["cell"])
     alone = own["usual"].to_numpy() if len(result) == len(own) else sums["usual"].to_numpy()
     ratio = sums["value"] / sums["usual"].where(sums["usual"] > 0)
@@ -109,13 +118,12 @@ def profile(city: City, cell: int, measure: str, resolution: int | None = None) 
     members = own[_rolled(city, own, resolution) == np.uint64(cell)]
     if not len(members):
         raise InputError(f"city {city.name} has no cell {cell:x}: pick one on its map")
-    column = _column(city, measure)
     listed = ", ".join(str(member) for member in members.tolist())
     rows = _ask(
-        f"""SELECT hour, sum({column}) FILTER (WHERE {column} IS NOT NULL) AS value,
-                   CASE WHEN count({column}) > 0 THEN {VALID} WHEN bool_or({column}_suppressed) THEN {SUPPRESSED}
+        f"""SELECT hour, sum(value) AS value,
+                   CASE WHEN count(value) > 0 THEN {VALID} WHEN bool_or(hidden) THEN {SUPPRESSED}
                         ELSE {MISSING} END AS state
-            FROM read_parquet('{_quote(city.activity)}') WHERE cell IN ({listed}) GROUP BY hour"""
+            FROM {_published(city, measure)} WHERE cell IN ({listed}) GROUP BY hour"""
     )
     table = rows.set_index("hour").reindex(hours(city))
     return pd.DataFrame(
@@ -132,11 +140,9 @@ def totals(city: City, measure: str) -> pd.DataFrame:
 
     An hour that no cell reports has a NaN total, not a zero.
     """
-    column = _column(city, measure)
     rows = _ask(
-        f"""SELECT hour, sum({column}) AS total, count({column}) AS cells_valid,
-                   count_if({column}_suppressed) AS cells_suppressed
-            FROM read_parquet('{_quote(city.activity)}') GROUP BY hour"""
+        f"""SELECT hour, sum(value) AS total, count(value) AS cells_valid, count_if(hidden) AS cells_suppressed
+            FROM {_published(city, measure)} GROUP BY hour"""
     )
     table = rows.set_index("hour").reindex(hours(city)).rename_axis("hour").reset_index()
     counts = ["cells_valid", "cells_suppressed"]
@@ -188,11 +194,10 @@ def coverage(city: City) -> dict[str, float | int]:
     labelled = len(functions(city))
     if not city.has_activity:
         return {"cells": len(cells(city)), "hours": 0, "hours_with_data": 0, "labelled": labelled}
-    column = _column(city, city.info.measures[0].id)
     row = _ask(
-        f"""SELECT count(DISTINCT cell) AS cells, count(DISTINCT hour) AS hours, count({column}) AS valid,
-                   count_if({column}_suppressed) AS suppressed
-            FROM read_parquet('{_quote(city.activity)}')"""
+        f"""SELECT count(DISTINCT cell) AS cells, count(DISTINCT hour) AS hours, count(value) AS valid,
+                   count_if(hidden) AS suppressed
+            FROM {_published(city, city.info.measures[0].id)}"""
     ).iloc[0]
     possible = max(int(row["cells"]) * city.info.hours, 1)
     valid, suppressed = int(row["valid"]) / possible, int(row["suppressed"]) / possible
@@ -207,24 +212,95 @@ def coverage(city: City) -> dict[str, float | int]:
     }
 
 
-def _hour_rows(city: City, wanted: list[pd.Timestamp], measure: str) -> pd.DataFrame:
-    """Rows of some hours: `cell`, `hour`, `value`, `state`."""
-    column = _column(city, measure)
-    # As integers: DuckDB needs its icu extension, which cannot be downloaded everywhere, to read a zoned literal.
-    listed = ", ".join(str(int(hour.timestamp()) * 1_000_000) for hour in wanted)
-    return _ask(
-        f"""SELECT cell, hour, {column} AS value,
-                   CASE WHEN {column} IS NOT NULL THEN {VALID} WHEN {column}_suppressed THEN {SUPPRESSED}
-                        ELSE {MISSING} END AS state
-            FROM read_parquet('{_quote(city.activity)}') WHERE epoch_us(hour) IN ({listed})"""
+def cell_coverage(city: City, measure: str) -> pd.DataFrame:
+    """Return how many of the city's hours each cell has, in the fixed order.
+
+    Returns:
+        Columns `cell` uint64, `valid`, `suppressed`, `missing` (hours), `share` (of hours reported: the first two).
+
+    Raises:
+        InputError: the city has no such measure.
+    """
+    rows = _ask(
+        f"""SELECT cell, count(value) AS valid, count_if(hidden) AS suppressed
+            FROM {_published(city, measure)} GROUP BY cell"""
+    )
+    table = rows.set_index("cell").reindex(cells(city)).fillna(0).astype("int64").rename_axis("cell").reset_index()
+    reported = table["valid"] + table["suppressed"]
+    return table.assign(missing=city.info.hours - reported, share=reported / max(city.info.hours, 1))
+
+
+def release(
+    city: City, measure: str, wanted: Sequence[datetime] | None = None, resolution: int | None = None
+) -> pd.DataFrame:
+    """Return hours of every cell as a table to hand out: what `snapshot` says, with its state in words.
+
+    Args:
+        measure: of the city's.
+        wanted: hours; all by default.
+        resolution: roll up to this coarser H3 resolution.
+
+    Returns:
+        Columns `id` (H3 hexadecimal), `hour` (UTC), the measure's id (float64, NaN unless valid) and `state`
+        (`valid`, `suppressed`, `missing`); by hour, then in the fixed order of cells.
+
+    Raises:
+        InputError: the city has no such hour, measure or resolution, or the table would be too long.
+    """
+    span = [_check_hour(city, hour) for hour in wanted] if wanted is not None else list(hours(city))
+    own = cells(city)
+    if len(own) * len(span) > _MOST_RELEASED:
+        raise InputError(
+            f"{len(span)} hours of {len(own)} cells are more than {_MOST_RELEASED} rows: release fewer hours at a time"
+        )
+    shown = _rolled(city, own, resolution)
+    by_hour = dict(iter(_hour_rows(city, span, measure).groupby("hour")))
+    parts = [_roll(own, shown, *_laid_out(by_hour.get(hour), own)) for hour in span]
+    names = to_hex(np.unique(shown))
+    states = np.concatenate([part["state"].to_numpy() for part in parts]) if parts else np.zeros(0, dtype=np.uint8)
+    return pd.DataFrame(
+        {
+            "id": np.tile(np.array(names, dtype=object), len(span)),
+            "hour": pd.DatetimeIndex(span).repeat(len(names)),
+            measure: np.concatenate([part["value"].to_numpy() for part in parts]) if parts else np.zeros(0),
+            "state": np.array(STATES, dtype=object)[states],
+        }
     )
 
 
-def _roll(city: City, own: Cells, value: np.ndarray, state: np.ndarray, resolution: int | None) -> pd.DataFrame:
-    table = pd.DataFrame({"cell": own, "value": value, "state": state})
-    if resolution is None or resolution == city.info.resolution:
+def _hour_rows(city: City, wanted: list[pd.Timestamp], measure: str) -> pd.DataFrame:
+    """Rows of some hours: `cell`, `hour`, `value`, `state`."""
+    # As integers: DuckDB needs its icu extension, which cannot be downloaded everywhere, to read a zoned literal.
+    listed = ", ".join(str(int(hour.timestamp()) * 1_000_000) for hour in wanted)
+    return _ask(
+        f"""SELECT cell, hour, value, CASE WHEN value IS NOT NULL THEN {VALID} WHEN hidden THEN {SUPPRESSED}
+                                           ELSE {MISSING} END AS state
+            FROM {_published(city, measure)} WHERE epoch_us(hour) IN ({listed})"""
+    )
+
+
+def _published(city: City, measure: str) -> str:
+    """One measure as a subquery `cell`, `hour`, `value` (null unless valid), `hidden`: the one door to its counts."""
+    column = _column(city, measure)
+    small = f"coalesce({column} > 0 AND {column} <= {city.info.measure(measure).min_count}, false)"
+    return f"""(SELECT cell, hour, CASE WHEN {small} THEN NULL ELSE {column} END AS value,
+                       {small} OR ({column} IS NULL AND {column}_suppressed) AS hidden
+                FROM read_parquet('{_quote(city.activity)}'))"""
+
+
+def _laid_out(rows: pd.DataFrame | None, own: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """Values and states of one hour's rows in the order of the cells; a cell without a row is missing."""
+    if rows is None:
+        return np.full(len(own), np.nan), np.full(len(own), MISSING, dtype=np.uint8)
+    table = rows.set_index("cell").reindex(own)
+    return table["value"].to_numpy(dtype=float), table["state"].fillna(MISSING).astype("uint8").to_numpy()
+
+
+def _roll(own: Cells, shown: Cells, value: np.ndarray, state: np.ndarray) -> pd.DataFrame:
+    """Sum cells into those that are shown in their place."""
+    table = pd.DataFrame({"cell": shown, "value": value, "state": state})
+    if shown is own:
         return table
-    table["cell"] = _rolled(city, own, resolution)
     grouped = table.groupby("cell")
     # The best state of any child: valid before suppressed before missing, which is also their order as numbers.
     result = grouped["value"].sum(min_count=1).to_frame().assign(state=grouped["state"].min().astype("uint8"))
