@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from fusion.charts.palette import (
     GREY,
     MODALITIES,
+    STATES,
     class_colours,
     class_names,
     translucent,
@@ -73,11 +74,7 @@ def states_figure(coverage: Mapping[str, float], lang: str = "en") -> go.Figure:
         lang: `en` or `zh`.
     """
     figure = go.Figure()
-    for state, colour, pattern in (
-        ("valid", "#4b8f6f", ""),
-        ("suppressed", "#c8b06a", "/"),
-        ("missing", "#c9ced3", "x"),
-    ):
+    for state, (colour, pattern) in STATES.items():
         share = float(coverage[f"share_{state}"]) * 100
         figure.add_bar(
             x=[share],

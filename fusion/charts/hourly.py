@@ -47,11 +47,11 @@ def totals_figure(
         height: in pixels.
         hour: an instant to mark with a line, UTC.
     """
-    local = _local(totals["hour"], timezone)
+    local = wall_clock(totals["hour"], timezone)
     figure = go.Figure()
     _draw_curve(figure, local, totals["total"], GREY_BLUE)
     _mark_gaps(figure, local, totals["total"].isna().to_numpy(), lang)
-    _finish(figure, local, unit, flagged, lang, height, _wall_clock(hour, timezone))
+    finish_hours(figure, local, unit, flagged, lang, height, _instant(hour, timezone))
     return figure
 
 
@@ -70,7 +70,7 @@ def profile_figure(
         profile: columns `hour` (UTC), `value` (NaN unless valid), `state` (0 valid, 1 suppressed, 2 missing).
         unit, timezone, flagged, lang, height, hour: as of `totals_figure`.
     """
-    local = _local(profile["hour"], timezone)
+    local = wall_clock(profile["hour"], timezone)
     state = profile["state"].to_numpy()
     figure = go.Figure()
     _draw_curve(figure, local, profile["value"], COLOURS["signal"])
@@ -87,7 +87,7 @@ def profile_figure(
             hovertemplate=f"%{{x|%m-%d %H:%M}}<br>{word}<extra></extra>",
         )
     _mark_gaps(figure, local, state == MISSING, lang)
-    _finish(figure, local, unit, flagged, lang, height, _wall_clock(hour, timezone))
+    finish_hours(figure, local, unit, flagged, lang, height, _instant(hour, timezone))
     return figure
 
 
@@ -127,7 +127,7 @@ def _mark_gaps(figure: go.Figure, local: pd.Series, gaps: np.ndarray, lang: str)
     )
 
 
-def _finish(
+def finish_hours(
     figure: go.Figure,
     local: pd.Series,
     unit: str,
@@ -186,10 +186,10 @@ def _finish(
     )
 
 
-def _local(hours: pd.Series, timezone: str) -> pd.Series:
+def wall_clock(hours: pd.Series, timezone: str) -> pd.Series:
     """Wall-clock time without a zone, which plotly draws as it stands."""
     return pd.to_datetime(hours, utc=True).dt.tz_convert(timezone).dt.tz_localize(None)
 
 
-def _wall_clock(hour: pd.Timestamp | None, timezone: str) -> pd.Timestamp | None:
+def _instant(hour: pd.Timestamp | None, timezone: str) -> pd.Timestamp | None:
     return None if hour is None else hour.tz_convert(timezone).tz_localize(None)

@@ -16,6 +16,8 @@ SYMBOLS = {"image": "square", "signal": "diamond", "fusion": "circle"}
 GREY = "#8a8a8a"
 # Of a paired difference: Paul Tol's "vibrant" teal and red, and a symbol each.
 VERDICTS = {"gain": ("#009988", "triangle-right"), "loss": ("#cc3311", "triangle-left"), "open": (GREY, "circle")}
+# Of a cell-hour: colour and pattern.
+STATES = {"valid": ("#4b8f6f", ""), "suppressed": ("#c8b06a", "/"), "missing": ("#c9ced3", "x")}
 FAINT = "rgba(138,138,138,0.22)"
 
 _MODALITY_WORDS = {
