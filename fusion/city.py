@@ -219,11 +219,12 @@ class CityWriter:
         """Let the commit remove the city's file `name`."""
         self._removed.append(name)
 
-    def commit(self, info: CityInfo) -> City:
+    def commit(self, info: CityInfo, known: dict[str, str] | None = None) -> City:
         """Put every new file and the description in place, as one step.
 
         Args:
             info: the new description; its fingerprints are computed here for the files written.
+            known: fingerprints (`imagery` and the like) that the writer computed itself on reading a file back.
 
         Raises:
             CityError: the files cannot be written, for instance on a full disk; the old city stays.
@@ -231,7 +232,7 @@ class CityWriter:
         prints = dict(info.fingerprints or {})
         for kind, name in zip(_DATA, FILES[:3], strict=True):
             if name in self._names:
-                prints[kind] = fingerprint_file(self._temporary(name))
+                prints[kind] = (known or {}).get(kind) or fingerprint_file(self._temporary(name))
             elif name in self._removed:
                 prints.pop(kind, None)
         info = replace(info, name=self.path.name, fingerprints=prints)

@@ -8,6 +8,7 @@ import numpy as np
 import rasterio
 
 _DIGITS = 16
+STRIP_ROWS = 512  # part of the definition: bands alternate from strip to strip
 
 
 def fingerprint_text(text: str) -> str:
@@ -47,13 +48,29 @@ def fingerprint_table(path: Path) -> str:
     return digest.hexdigest()
 
 
+class ImageryFingerprint:
+    """The fingerprint of an image as it is read: its place on the ground, then its pixels, strip by strip."""
+
+    def __init__(self, image: rasterio.DatasetReader) -> None:
+        """Begin with where an open image lies."""
+        place = [round(value, 6) for value in tuple(image.transform)[:6]]
+        self._digest = hashlib.blake2b(digest_size=_DIGITS // 2)
+        self._digest.update(f"{image.crs.to_string()}{place}{image.count}".encode())
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Take the next (bands, STRIP_ROWS or, at the bottom, fewer, width) pixels."""
+        self._digest.update(np.ascontiguousarray(pixels).data)
+
+    def hexdigest(self) -> str:
+        """Return the fingerprint of all that was added, 16 hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
 def fingerprint_imagery(path: Path) -> str:
     """Return the fingerprint of an image: its place on the ground and its pixels, read a strip at a time."""
-    digest = hashlib.blake2b(digest_size=_DIGITS // 2)
     with rasterio.open(path) as image:
-        place = [round(value, 6) for value in tuple(image.transform)[:6]]
-        digest.update(f"{image.crs.to_string()}{place}{image.count}".encode())
-        for top in range(0, image.height, 512):
-            window = rasterio.windows.Window(0, top, image.width, min(512, image.height - top))
-            digest.update(np.ascontiguousarray(image.read(window=window)).data)
-    return digest.hexdigest()
+        found = ImageryFingerprint(image)
+        for top in range(0, image.height, STRIP_ROWS):
+            window = rasterio.windows.Window(0, top, image.width, min(STRIP_ROWS, image.height - top))
+            found.add(image.read(window=window))
+    return found.hexdigest()

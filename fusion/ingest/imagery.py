@@ -1,43 +1,29 @@
 """Overhead imagery into a city: one cloud-optimised GeoTIFF of three bytes a pixel, in the city's UTM zone."""
 
-import errno
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
-import rasterio.shutil
-from rasterio.windows import Window, from_bounds
 
 from fusion.city import CityWriter, write_city
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds, check_resolution, utm_crs
+from fusion.ingest.cog import check_written, optimise
 from fusion.ingest.frame import add_source, check_overlap, clear_lines, imagery_extent, new_info, provenance, union
+from fusion.ingest.mosaic import draw
 from fusion.ingest.options import ImageryOptions
 from fusion.ingest.quality import write_quality
-from fusion.ingest.rasters import Grid, Source, Warped, broken_file, lay_grid, look_at, open_raster, stretch_limits
+from fusion.ingest.rasters import Grid, Source, lay_grid, look_at
+from fusion.ingest.stretch import stretch_limits
 from fusion.ingest.times import check_timezone
 
 __all__ = ["ImageryOptions", "ingest_imagery"]
 
 Progress = Callable[[float, str], None]
 
-_BLOCK_PX = 512
-_WINDOW_PX = 2048
 _CACHE_BYTES = 256 << 20  # rasterio takes a number for bytes, not for megabytes as GDAL would
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What an image holds: its valid pixels, and the sum of their bytes."""
-
-    valid: int
-    total: int
-
-    def __add__(self, other: "Drawn") -> "Drawn":
-        return Drawn(self.valid + other.valid, self.total + other.total)
 
 
 def ingest_imagery(
@@ -68,7 +54,7 @@ def ingest_imagery(
     _check_options(options)
     with write_city(city_path) as writer, clear_lines(city_path.name), rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         tell(0.0, "looking at the files")
-        return _take([look_at(Path(file)) for file in files], writer, options, tell)
+        return _take([look_at(Path(file), options.bands) for file in files], writer, options, tell)
 
 
 def _check_options(options: ImageryOptions) -> None:
@@ -90,17 +76,20 @@ def _take(sources: list[Source], writer: CityWriter, options: ImageryOptions, te
     if info and holds_more:
         check_overlap("imagery", reach, f"city {info.name}", info.bounds)
     west, south, east, north = info.bounds if info and holds_more else reach
-    grid, boxes = lay_grid(sources, utm_crs((west + east) / 2, (south + north) / 2), options.pixel_m)
+    grid, placed = lay_grid(sources, utm_crs((west + east) / 2, (south + north) / 2), options.pixel_m)
     tell(0.05, "measuring brightness")
     limits = stretch_limits(sources, options.stretch)
     scratch = writer.new_folder("imagery")
     draft = scratch / "draft.tif"
-    drawn = _mosaic(draft, sources, boxes, grid, limits, tell)
-    if not drawn.valid:
+    strips = draw(draft, placed, grid, limits, lambda done, name: tell(0.1 + 0.5 * done, f"drawing {name}".rstrip()))
+    valid = sum(strip.valid for strip in strips)
+    if not valid:
         raise InputError(f"{sources[0].path.name}: no pixel is valid: check its no-data value")
-    tell(0.75, "writing overviews")
-    _optimise(draft, scratch / "imagery.tif")
-    _check_written(scratch / "imagery.tif", drawn)
+    tell(0.6, "writing overviews")
+    optimise(draft, scratch / "imagery.tif", strips)
+    draft.unlink()
+    tell(0.9, "checking")
+    fingerprint = check_written(scratch / "imagery.tif", strips)
     (scratch / "imagery.tif").replace(writer.new("imagery.tif"))
     extent = imagery_extent(writer.new("imagery.tif"))
     base = info or new_info(writer.path.name, extent, options.resolution, options.timezone)
@@ -117,102 +106,17 @@ def _take(sources: list[Source], writer: CityWriter, options: ImageryOptions, te
         "pixel_m": float(grid.transform.a),
         "width": grid.width,
         "height": grid.height,
-        "share_valid": drawn.valid / (grid.width * grid.height),
+        "share_valid": valid / (grid.width * grid.height),
+        "bands": [source.bands for source in sources[:1]],
         "stretched": limits,
-        "warnings": _warnings(names, boxes, grid),
+        "warnings": _warnings(names, [one.box for one in placed], grid),
         "extents": {"imagery": extent},
     }
     report = write_quality(writer, "imagery", report)
-    tell(0.9, "committing")
-    writer.commit(described)
+    tell(0.95, "committing")
+    writer.commit(described, {"imagery": fingerprint})
     tell(1.0, "done")
     return report
-
-
-def _mosaic(
-    path: Path,
-    sources: list[Source],
-    boxes: list[Bounds],
-    grid: Grid,
-    limits: list[tuple[float, float]] | None,
-    tell: Progress,
-) -> Drawn:
-    """Draw every file into one image, a window at a time."""
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": 3,
-        "width": grid.width,
-        "height": grid.height,
-        "crs": rasterio.CRS.from_user_input(grid.crs),
-        "transform": grid.transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": _BLOCK_PX,
-        "blockysize": _BLOCK_PX,
-        "sparse_ok": True,
-        "photometric": "rgb",
-        "bigtiff": "if_safer",
-    }
-    windows = [list(_windows(box, grid)) for box in boxes]
-    total, done, drawn = sum(len(own) for own in windows), 0, Drawn(0, 0)
-    with rasterio.open(path, "w+", **profile) as target:
-        for source, own in zip(sources, windows, strict=True):
-            with open_raster(source.path) as image, broken_file(source.path), Warped(image, source, grid) as warped:
-                for window in own:
-                    new = warped.read(window, limits)
-                    old = target.read(window=window)
-                    taken = (old == 0).all(axis=0) & (new > 0).all(axis=0)
-                    if taken.any():
-                        target.write(np.where(taken, new, old), window=window)
-                        drawn += Drawn(int(taken.sum()), int(new[:, taken].sum(dtype=np.int64)))
-                    done += 1
-                    tell(0.1 + 0.65 * done / total, f"drawing {source.path.name}")
-    return drawn
-
-
-def _windows(box: Bounds, grid: Grid) -> Iterator[Window]:
-    """Windows of the grid, on its blocks, that meet a file."""
-    area = from_bounds(*box, transform=grid.transform)
-    left, top = max(int(area.col_off) - 1, 0), max(int(area.row_off) - 1, 0)
-    right = min(int(np.ceil(area.col_off + area.width)) + 1, grid.width)
-    bottom = min(int(np.ceil(area.row_off + area.height)) + 1, grid.height)
-    for row in range(top // _BLOCK_PX * _BLOCK_PX, bottom, _WINDOW_PX):
-        for column in range(left // _BLOCK_PX * _BLOCK_PX, right, _WINDOW_PX):
-            width, height = min(_WINDOW_PX, grid.width - column), min(_WINDOW_PX, grid.height - row)
-            yield Window(column, row, width, height)
-
-
-def _optimise(draft: Path, path: Path) -> None:
-    rasterio.shutil.copy(
-        draft,
-        path,
-        driver="COG",
-        compress="DEFLATE",
-        predictor="2",
-        blocksize=_BLOCK_PX,
-        overview_resampling="AVERAGE",
-        bigtiff="IF_SAFER",
-    )
-
-
-def _check_written(path: Path, drawn: Drawn) -> None:
-    """Read an image back: GDAL does not tell of blocks that a full disk did not take."""
-    found = Drawn(0, 0)
-    with rasterio.open(path) as image:
-        for top in range(0, image.height, _BLOCK_PX):
-            window = Window(0, top, image.width, min(_BLOCK_PX, image.height - top))
-            pixels = image.read(window=window)
-            found += Drawn(int((pixels > 0).all(axis=0).sum()), int(pixels.sum(dtype=np.int64)))
-        levels = len(image.overviews(1))
-        share = drawn.valid / (image.width * image.height)
-    torn = found != drawn
-    for level in range(levels):
-        with rasterio.open(path, overview_level=level) as image:
-            # An average is valid where any of its pixels is, so that an overview has no smaller share.
-            torn |= float((image.dataset_mask() > 0).mean()) < 0.9 * share
-    if torn:
-        raise OSError(errno.ENOSPC, "the imagery did not reach the disk whole: is it full?")
 
 
 def _warnings(names: list[str], boxes: list[Bounds], grid: Grid) -> list[str]:

@@ -62,11 +62,13 @@ class ImageryOptions:
 
     Attributes:
         pixel_m: edge of a pixel in metres; None: the source's, where it is finest.
-        stretch: lower and upper percentile that 16-bit values are stretched between.
+        stretch: lower and upper percentile that values of more than 8 bits are stretched between.
+        bands: those of red, green and blue, from 1; None: the bands that say so, else the first three.
         timezone, resolution: of a city that the imagery makes; an existing city keeps its own.
     """
 
     pixel_m: float | None = None
     stretch: tuple[float, float] = (2.0, 98.0)
+    bands: tuple[int, int, int] | None = None
     timezone: str | None = None
     resolution: int | None = None

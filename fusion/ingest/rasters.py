@@ -1,4 +1,4 @@
-"""Rasters as they come: which bands are colours, which pixels are valid, how 16 bits become 8, where they lie."""
+"""Rasters as they come: which bands are colours, what kind of numbers they hold, where they lie on the ground."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,34 +8,49 @@ from pathlib import Path
 
 import numpy as np
 import pyproj
+import pyproj.exceptions
 import rasterio
 import rasterio.errors
 import rasterio.warp
-from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds
 
+Bands = tuple[int, int, int]
+
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-_DTYPES = {"uint8": 8, "uint16": 16, "int16": 16}
-_SAMPLE_PX = 1024
-_LEVELS = 1 << 16
-_INT16_SHIFT = 1 << 15
+# Bytes are taken as they are; all others are stretched between percentiles.
+BYTES = "uint8"
+_DTYPES = (BYTES, "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One georeferenced file: `bands` of red, green and blue (from 1), `bits` 8 or 16, `extent` in degrees, WGS-84."""
+    """One georeferenced file.
+
+    Attributes:
+        path: the file.
+        bands: those of red, green and blue, from 1.
+        dtype: numpy's name of what they hold.
+        crs: its reference system, its own or that of a .prj file beside it.
+        extent: its box in degrees, WGS-84.
+        pixels: width times height.
+    """
 
     path: Path
-    bands: tuple[int, int, int]
-    bits: int
+    bands: Bands
+    dtype: str
+    crs: rasterio.CRS
     extent: Bounds
-    is_blank_outside: bool
+    pixels: int
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its values have to be stretched to become bytes."""
+        return self.dtype != BYTES
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,15 @@ class Grid:
     transform: Affine
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A source on a grid: `box` is its extent in the grid's coordinates, `pixel_m` how fine it is."""
+
+    source: Source
+    box: Bounds
+    pixel_m: float
 
 
 @contextmanager
@@ -64,7 +88,8 @@ def open_raster(path: Path) -> Iterator[rasterio.DatasetReader]:
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             image = rasterio.open(path)
     except rasterio.errors.RasterioError as error:
-        raise InputError(f"{path.name} cannot be read as GeoTIFF ({error}): give a GeoTIFF") from None
+        why = str(error).replace(str(path), path.name)
+        raise InputError(f"{path.name} cannot be read as an image ({why}): give a GeoTIFF") from None
     with image:
         yield image
 
@@ -75,49 +100,80 @@ def broken_file(path: Path) -> Iterator[None]:
     try:
         yield
     except rasterio.errors.RasterioError as error:
-        cause = error.__cause__ or error
-        raise InputError(
-            f"{path.name} is broken: its pixels cannot be read ({' '.join(str(cause).split())}): get the file again"
-        ) from None
+        why = " ".join(str(error.__cause__ or error).replace(str(path), path.name).split())
+        raise InputError(f"{path.name} is broken: its pixels cannot be read ({why}): get the file again") from None
 
 
-def look_at(path: Path) -> Source:
+def look_at(path: Path, bands: Bands | None = None) -> Source:
     """Check that a file is imagery with a place on the ground.
 
+    Args:
+        path: a GeoTIFF, or another image that GDAL knows and that has a position.
+        bands: the bands of red, green and blue, from 1; None: those that say so, else the first three.
+
     Raises:
-        InputError: no reference system, no position, fewer than three bands, or pixels of another kind.
+        InputError: no reference system, no position, bands that are not there, or pixels of another kind.
     """
     with open_raster(path) as image:
-        if image.crs is None:
+        crs = image.crs or _neighbouring_crs(path)
+        if crs is None:
             raise InputError(
                 f"{path.name} has no coordinate reference system: save it with one (gdal_edit -a_srs EPSG:...)"
             )
         if image.transform.is_identity:
             raise InputError(f"{path.name} has no position on the ground: save it as a georeferenced GeoTIFF")
-        kinds = list(image.colorinterp)
-        colours = [band for band, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
-        if len(colours) < 3:
-            raise InputError(f"{path.name} has {len(colours)} band(s) of colour: red, green and blue are needed")
-        if all(colour in kinds for colour in _COLOURS):
-            colours = [kinds.index(colour) + 1 for colour in _COLOURS]
-        found = {image.dtypes[band - 1] for band in colours[:3]}
+        chosen = _pick_bands(image, path.name, bands)
+        found = {image.dtypes[band - 1] for band in chosen}
         if len(found) > 1 or not found <= set(_DTYPES):
             raise InputError(
-                f"{path.name} has pixels of {', '.join(sorted(found))}: scale them to 8 or 16 bits (gdal_translate -ot)"
+                f"{path.name} has pixels of {', '.join(sorted(found))}: convert them to one of {', '.join(_DTYPES)} "
+                "(gdal_translate -ot)"
             )
         try:
-            extent = rasterio.warp.transform_bounds(image.crs, 4326, *image.bounds)
+            left, bottom, right, top = image.bounds
+            # South-up images have their top below their bottom.
+            box = min(left, right), min(bottom, top), max(left, right), max(bottom, top)
+            extent = rasterio.warp.transform_bounds(crs, 4326, *box)
         except rasterio.errors.RasterioError as error:
             raise InputError(
                 f"{path.name}: its reference system cannot be brought to WGS-84 ({error}): save it with an EPSG code"
             ) from None
         if not np.isfinite(extent).all():
             raise InputError(f"{path.name} lies outside its own reference system: check its georeference")
-        blank = image.nodata is None and ColorInterp.alpha not in kinds
-        return Source(path, (colours[0], colours[1], colours[2]), _DTYPES[found.pop()], extent, blank)
+        return Source(path, chosen, found.pop(), crs, extent, image.width * image.height)
 
 
-def lay_grid(sources: list[Source], crs: pyproj.CRS, pixel_m: float | None) -> tuple[Grid, list[Bounds]]:
+def _pick_bands(image: rasterio.DatasetReader, name: str, wanted: Bands | None) -> Bands:
+    kinds = list(image.colorinterp)
+    usable = [band for band, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
+    if wanted is not None:
+        missing = [str(band) for band in wanted if band not in usable]
+        if missing:
+            raise InputError(
+                f"{name} has no band {', '.join(missing)} of colour: it has {', '.join(map(str, usable))}; "
+                "name three of them with --bands (red,green,blue)"
+            )
+        return wanted
+    if len(usable) < 3:
+        hint = "expand its palette (gdal_translate -expand rgb)" if ColorInterp.palette in kinds else "or --bands 1,1,1"
+        raise InputError(f"{name} has {len(usable)} band(s) of colour: red, green and blue are needed, {hint}")
+    if all(colour in kinds for colour in _COLOURS):
+        usable = [kinds.index(colour) + 1 for colour in _COLOURS]
+    return usable[0], usable[1], usable[2]
+
+
+def _neighbouring_crs(path: Path) -> rasterio.CRS | None:
+    """Read the .prj file beside an image that cannot hold a reference system itself: JPEG or PNG with a world file."""
+    beside = path.with_suffix(".prj")
+    if not beside.is_file():
+        return None
+    try:
+        return rasterio.CRS.from_user_input(pyproj.CRS.from_user_input(beside.read_text(encoding="utf-8-sig").strip()))
+    except (pyproj.exceptions.CRSError, rasterio.errors.CRSError, UnicodeDecodeError):
+        raise InputError(f"{beside.name} holds no coordinate reference system: write WKT or an EPSG code") from None
+
+
+def lay_grid(sources: list[Source], crs: pyproj.CRS, pixel_m: float | None) -> tuple[Grid, list[Placed]]:
     """Lay one grid of pixels under all files, as fine as the finest of them.
 
     Args:
@@ -126,92 +182,35 @@ def lay_grid(sources: list[Source], crs: pyproj.CRS, pixel_m: float | None) -> t
         pixel_m: edge of a pixel; None for the finest file's own.
 
     Returns:
-        The grid, and each file's box in its coordinates.
+        The grid, and each file in its coordinates.
     """
-    boxes, own = [], []
+    target = rasterio.CRS.from_user_input(crs)
+    placed, own = [], []
     for source in sources:
         with open_raster(source.path) as image:
-            target = rasterio.CRS.from_user_input(crs)
-            if image.crs == target and image.transform.is_rectilinear and image.transform.e < 0:
+            if source.crs == target and is_north_up(image.transform):
                 transform, width, height = image.transform, image.width, image.height
             else:
-                transform, width, height = rasterio.warp.calculate_default_transform(
-                    image.crs, target, image.width, image.height, *image.bounds
+                # GDAL follows the image's own transform: the bounds of a turned one are not its corners.
+                with WarpedVRT(image, src_crs=source.crs, crs=target) as vrt:
+                    transform, width, height = vrt.transform, vrt.width, vrt.height
+            placed.append(
+                Placed(
+                    source, rasterio.transform.array_bounds(height, width, transform), min(transform.a, -transform.e)
                 )
-            boxes.append(rasterio.transform.array_bounds(height, width, transform))
+            )
             own.append(transform)
     finest = min(own, key=lambda transform: transform.a * -transform.e)
     x_m, y_m = (pixel_m, pixel_m) if pixel_m else (finest.a, -finest.e)
+    boxes = [one.box for one in placed]
     # On the finest file's own pixels: where nothing has to be turned, nothing is blurred.
     left = finest.c - np.ceil((finest.c - min(box[0] for box in boxes)) / x_m - 1e-6) * x_m
     top = finest.f + np.ceil((max(box[3] for box in boxes) - finest.f) / y_m - 1e-6) * y_m
     width = int(np.ceil((max(box[2] for box in boxes) - left) / x_m - 1e-6))
     height = int(np.ceil((top - min(box[1] for box in boxes)) / y_m - 1e-6))
-    return Grid(crs, Affine(x_m, 0.0, left, 0.0, -y_m, top), max(width, 1), max(height, 1)), boxes
+    return Grid(crs, Affine(x_m, 0.0, left, 0.0, -y_m, top), max(width, 1), max(height, 1)), placed
 
 
-def stretch_limits(sources: list[Source], percentiles: tuple[float, float]) -> list[tuple[float, float]] | None:
-    """Find the values that become 1 and 255, by band, over all 16-bit files together; None if all have 8 bits.
-
-    Raises:
-        InputError: a file is broken, or has no valid pixel.
-    """
-    deep = [source for source in sources if source.bits == 16]
-    if not deep:
-        return None
-    counts = np.zeros((3, _LEVELS), dtype=np.int64)
-    for source in deep:
-        with open_raster(source.path) as image, broken_file(source.path):
-            shape = min(image.height, _SAMPLE_PX), min(image.width, _SAMPLE_PX)
-            pixels = image.read(list(source.bands), out_shape=(3, *shape))
-            valid = image.dataset_mask(out_shape=shape) > 0
-            for band in range(3):
-                shifted = pixels[band][valid].astype(np.int64) + (_INT16_SHIFT if pixels.dtype == np.int16 else 0)
-                counts[band] += np.bincount(shifted, minlength=_LEVELS)
-    if not counts.any():
-        raise InputError(f"{deep[0].path.name} has no valid pixel: check its no-data value")
-    limits = []
-    with open_raster(deep[0].path) as image:
-        shift = _INT16_SHIFT if image.dtypes[0] == "int16" else 0
-    for band in range(3):
-        share = np.cumsum(counts[band]) / counts[band].sum()
-        low, high = (float(np.searchsorted(share, percentile / 100)) - shift for percentile in percentiles)
-        # A band of one value has no contrast to stretch: it becomes grey.
-        limits.append((low, high) if high > low else (low - 1.0, low + 1.0))
-    return limits
-
-
-class Warped:
-    """One file, seen through a city's grid."""
-
-    def __init__(self, image: rasterio.DatasetReader, source: Source, grid: Grid) -> None:
-        self._source = source
-        own_m = (source.extent[3] - source.extent[1]) * 111_320.0 / max(image.height, 1)
-        options = {
-            "crs": rasterio.CRS.from_user_input(grid.crs),
-            "transform": grid.transform,
-            "width": grid.width,
-            "height": grid.height,
-            "resampling": Resampling.average if grid.transform.a > 1.5 * own_m else Resampling.bilinear,
-        }
-        if source.is_blank_outside:
-            options["add_alpha"] = True
-        elif image.nodata is not None:
-            options |= {"src_nodata": image.nodata, "nodata": image.nodata}
-        self._vrt = WarpedVRT(image, **options)
-
-    def __enter__(self) -> "Warped":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._vrt.close()
-
-    def read(self, window: Window, limits: list[tuple[float, float]] | None) -> NDArray[np.uint8]:
-        """Return (3,H,W) bytes of a window of the grid; 0 is no data, and a valid pixel is 1 at least."""
-        pixels = self._vrt.read(list(self._source.bands), window=window)
-        valid = self._vrt.dataset_mask(window=window) > 0
-        if self._source.bits == 16 and limits is not None:
-            low = np.array([limit[0] for limit in limits]).reshape(3, 1, 1)
-            high = np.array([limit[1] for limit in limits]).reshape(3, 1, 1)
-            pixels = np.rint((pixels - low) / (high - low) * 254.0 + 1.0)
-        return np.where(valid, np.clip(pixels, 1, 255), 0).astype(np.uint8)
+def is_north_up(transform: Affine) -> bool:
+    """Tell whether rows run from west to east and columns from north to south, neither turned nor flipped."""
+    return bool(transform.is_rectilinear and transform.a > 0 and transform.e < 0)
