@@ -125,18 +125,22 @@ def _extract(
             channel_names=plan.channel_names,
             pixel_m=pixel_m,
             origin=origin,
-        )
+        ),
+        _source(city, layout, chip_px, chip_m, k),
     )
     progress(1.0, "samples")
 
 
 def _key(city: City, layout: str, chip_px: int, chip_m: float, k: int) -> str:
+    return f"{layout}-{chip_px}px-{chip_m:g}m-k{k}-{fingerprint_text(_source(city, layout, chip_px, chip_m, k))[:8]}"
+
+
+def _source(city: City, layout: str, chip_px: int, chip_m: float, k: int) -> str:
+    """All that the arrays follow from: the city's values and pixels, how they are read, and the options."""
     info = city.info
-    # What the arrays depend on beside the data files themselves.
-    rest = [info.timezone, info.first_hour, info.hours, info.resolution, [measure.id for measure in info.measures]]
+    read = [info.timezone, info.first_hour, info.hours, info.resolution, [measure.id for measure in info.measures]]
     versions = [VERSION, EXTRACT_VERSION, list(IDS)]
-    digits = fingerprint_text(json.dumps([city.fingerprint(), rest, versions, float(chip_m)]))[:8]
-    return f"{layout}-{chip_px}px-{chip_m:g}m-k{k}-{digits}"
+    return json.dumps([city.fingerprint(), read, versions, layout, chip_px, float(chip_m), k])
 
 
 def _load(folder: Path) -> SampleSet | None:

@@ -165,15 +165,20 @@ class SampleDraft:
             raise SampleError(f"a SampleSet has no array {name!r}: it has {', '.join(_DTYPES)}")
         np.save(self.temporary / f"{name}.npy", np.asarray(values).astype(_DTYPES[name]), allow_pickle=False)
 
-    def commit(self, meta: SampleMeta) -> SampleMeta:
+    def commit(self, meta: SampleMeta, source: str | None = None) -> SampleMeta:
         """Check the arrays, fingerprint them and rename the folder into place.
+
+        Args:
+            meta: what the set is.
+            source: all that the arrays follow from, as text: the fingerprint is then made of it, and the same on every
+                machine, while the last bits of positions and chips follow the processor. None: of the arrays' bytes.
 
         Raises:
             SampleError: the arrays do not fit each other or `meta`.
         """
         arrays = {name: _read_array(self.temporary, name) for name in _names(meta.grid)}
         _check(self.folder, meta, arrays)
-        meta = dataclasses.replace(meta, fingerprint=_fingerprint(meta, arrays))
+        meta = dataclasses.replace(meta, fingerprint=_fingerprint(meta, arrays if source is None else source))
         (self.temporary / META_FILE).write_text(
             json.dumps(dataclasses.asdict(meta), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -287,10 +292,13 @@ def _check(folder: Path, meta: SampleMeta, arrays: dict[str, NDArray[Any]]) -> N
             raise SampleError(f"{folder}: {name} go beyond -1 to {end - 1}: delete the folder and extract it again")
 
 
-def _fingerprint(meta: SampleMeta, arrays: dict[str, NDArray[Any]]) -> str:
+def _fingerprint(meta: SampleMeta, arrays: dict[str, NDArray[Any]] | str) -> str:
     digest = hashlib.blake2b(digest_size=16)
     values = {key: value for key, value in dataclasses.asdict(meta).items() if key != "fingerprint"}
     digest.update(json.dumps(values, sort_keys=True).encode())
+    if isinstance(arrays, str):
+        digest.update(arrays.encode())
+        return digest.hexdigest()
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
