@@ -15,7 +15,7 @@ def ingest_signaling_command(
     files: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet exports.")],
     city: CityName,
     preset: Annotated[
-        Literal["daas", "milan"], typer.Option(help="Column names and rules of a known export.")
+        Literal["daas", "devices", "milan"], typer.Option(help="Column names and rules of a known export.")
     ] = "daas",
     time: Annotated[str | None, typer.Option(help="Column of the hour.")] = None,
     lon: Annotated[str | None, typer.Option(help="Column of the longitude.")] = None,
@@ -25,10 +25,14 @@ def ingest_signaling_command(
     grid: Annotated[Path | None, typer.Option(help="GeoJSON of that grid.")] = None,
     grid_property: Annotated[str | None, typer.Option(help="The grid id's property in the GeoJSON.")] = None,
     value: Annotated[list[str] | None, typer.Option(help="Column of counts; repeat for several.")] = None,
+    user: Annotated[str | None, typer.Option(help="Column of the device (preset devices); never stored.")] = None,
+    tower: Annotated[str | None, typer.Option(help="Column of the cell tower, or two: lac+ci; with --towers.")] = None,
+    towers: Annotated[Path | None, typer.Option(help="Tower table: id, lon, lat. Goes into no file.")] = None,
+    tower_property: Annotated[str | None, typer.Option(help="The id's column in the tower table.")] = None,
     datum: Annotated[str, typer.Option(help="wgs84, gcj02 or bd09.")] = "wgs84",
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset.")] = None,
     resolution: Annotated[int | None, typer.Option(help="H3 resolution; a new city has 9.")] = None,
-    min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (daas 15, milan 0).")] = None,
+    min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (15; milan 0).")] = None,
 ) -> None:
     """Bring hourly counts into a city.
 
@@ -38,7 +42,8 @@ def ingest_signaling_command(
 
     options = SignalingOptions(
         preset=preset, time=time, lon=lon, lat=lat, h3=h3, grid_id=grid_id, grid=grid, grid_property=grid_property,
-        values=tuple(value or ()), datum=datum, timezone=timezone, resolution=resolution, min_count=min_count,
+        values=tuple(value or ()), user=user, tower=tower, towers=towers, tower_property=tower_property,
+        datum=datum, timezone=timezone, resolution=resolution, min_count=min_count,
     )  # fmt: skip
     quality = ingest_signaling(files, _city_path(city), options, progress=progress_line("signaling"))
     typer.echo(

@@ -1,5 +1,6 @@
 """Which column of an export is the time, which the place, which a count."""
 
+import contextlib
 from dataclasses import dataclass
 
 import pandas as pd
@@ -8,7 +9,7 @@ from fusion.city import Measure
 from fusion.errors import InputError
 from fusion.ingest import presets
 from fusion.ingest.options import SignalingOptions
-from fusion.ingest.presets import Preset, find_header, measure_for
+from fusion.ingest.presets import Preset, find_header, measure_for, measure_of_devices
 from fusion.ingest.tables import FILE_NAME, Table
 from fusion.ingest.times import EXAMPLES, hours_of, is_date_only, is_hour_of_day, join_date_and_hour
 
@@ -20,7 +21,8 @@ class Roles:
     """The columns of one file.
 
     `place` is (lon, lat) of `kind` point, one column of h3 or wkt, one or two of grid; `time` is one column or (date,
-    hour), of which one may be `FILE_NAME`: then `stamp` is what the file's name says.
+    hour), of which one may be `FILE_NAME`: then `stamp` is what the file's name says. Records of devices have a `user`
+    and no values; their place may be one or several columns of `kind` tower.
     """
 
     kind: str
@@ -29,6 +31,7 @@ class Roles:
     values: tuple[str, ...]
     measures: tuple[Measure, ...]
     stamp: str = ""
+    user: str | None = None
 
 
 def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles:
@@ -37,15 +40,80 @@ def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles
     Raises:
         InputError: a role has no column, or its column holds something else; the file's columns are named.
     """
+    user = None
+    if preset.counts_devices:
+        _check_header(table)
+        user = _user(table, options)
+    elif options.user or options.tower or options.towers:
+        raise InputError("--user, --tower and --towers are of device records: give --preset devices")
     kind, place = _place(table, preset, options)
     time = _time(table, preset, options)
     values, measures = _values(table, preset, options)
-    used = (*place, *time, *values)
+    used = (*place, *time, *values, *((user,) if user else ()))
     for column in used:
         if used.count(column) > 1:
             raise InputError(f"{table.name}: column {column!r} is named twice: give each role a column of its own")
     stamp = (table.stamp or "") if FILE_NAME in time else ""
-    return Roles(kind, place, time, values, measures, stamp[:_DAY_LENGTH] if len(time) == 2 else stamp)
+    return Roles(kind, place, time, values, measures, stamp[:_DAY_LENGTH] if len(time) == 2 else stamp, user)
+
+
+def _check_header(table: Table) -> None:
+    """Refuse a first line that is a record itself: every message that lists columns would show its id."""
+    _, reason = hours_of(pd.Series(table.columns, dtype="string"), "UTC")
+    if (reason == None).any():  # noqa: E711
+        raise InputError(f"{table.name} has no header: its first line holds a time; add a line that names the columns")
+
+
+def _user(table: Table, options: SignalingOptions) -> str:
+    found = _column(table, options.user, "--user") if options.user else find_header(table.columns, presets.USER_HEADERS)
+    if found is None:
+        raise _missing(table, "the device", "--user")
+    if table.type_of(found) in ("FLOAT", "DOUBLE"):
+        raise InputError(f"{table.name}: column {found!r} holds ids as floats, which lose digits: export them as text")
+    return found
+
+
+def _tower(table: Table, options: SignalingOptions) -> tuple[str, ...]:
+    """The columns of a tower's id: those asked for, one that is enough, or a cell's id with its area's code."""
+    if options.tower:
+        whole = options.tower in table.columns
+        names = (options.tower,) if whole else tuple(name.strip() for name in options.tower.split("+"))
+        return tuple(_column(table, name, "--tower") for name in names)
+    found = find_header(table.columns, presets.TOWER_HEADERS)
+    if found:
+        return (found,)
+    cell = find_header(table.columns, presets.TOWER_ID_HEADERS)
+    area = find_header(table.columns, presets.AREA_HEADERS)
+    return tuple(name for name in (area, cell) if name) if cell else ()
+
+
+def find_known_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles:
+    """Find the roles that can be found, and leave the others empty: to show them where `find_roles` raises."""
+    kind, user = "", None
+    place: tuple[str, ...] = ()
+    time: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    with contextlib.suppress(InputError):
+        kind, place = _place(table, preset, options)
+    with contextlib.suppress(InputError):
+        time = _time(table, preset, options)
+    with contextlib.suppress(InputError):
+        values, measures = _values(table, preset, options)
+    with contextlib.suppress(InputError):
+        user = _user(table, options) if preset.counts_devices else None
+    return Roles(kind, place, time, values, measures, user=user)
+
+
+def check_alike(names: list[str], roles: list[Roles]) -> None:
+    """Refuse files of different kinds in one export.
+
+    Raises:
+        InputError: one has another kind of place, other measures or another form of time than the first.
+    """
+    for name, own in zip(names[1:], roles[1:], strict=True):
+        if (own.kind, own.measures, len(own.time)) != (roles[0].kind, roles[0].measures, len(roles[0].time)):
+            raise InputError(f"{name} has other columns than {names[0]}: ingest files of one kind at a time")
 
 
 def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str, tuple[str, ...]]:
@@ -56,11 +124,20 @@ def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str
             ("--h3", options.h3),
             ("--wkt", options.wkt),
             ("--grid-id", options.grid_id),
+            ("--tower", options.tower),
         )
-        if given
+        # With a tower table, --lon and --lat name columns of that.
+        if given and not (options.towers and name == "--lon/--lat")
     ]
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)} both say where the rows are: give one of them")
+    if preset.counts_devices and (options.tower or options.towers):
+        if options.towers is None:
+            raise InputError("--tower needs the positions of the towers: give their table with --towers")
+        tower = _tower(table, options)
+        if not tower:
+            raise _missing(table, "the tower", "--tower")
+        return "tower", tower
     if options.lon or options.lat:
         if not (options.lon and options.lat):
             raise InputError("--lon and --lat go together: name both columns")
@@ -85,6 +162,11 @@ def _place(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str
         return "wkt", (text,)
     if found:
         return "grid", _grid(table, found, has_grid)
+    if preset.counts_devices and _tower(table, options):
+        raise InputError(
+            f"{table.name}: column {'+'.join(_tower(table, options))!r} holds towers: give the table of their "
+            "positions with --towers"
+        )
     raise _missing(table, "the place", "--lon and --lat, --h3, --wkt, or --grid-id with --grid")
 
 
@@ -116,9 +198,9 @@ def _time(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str,
         spelled = "+".join(names)
         if is_date_only(texts):
             raise InputError(f"{table.name}: column {spelled!r} holds dates without hours: name the time with --time")
-        raise InputError(
-            f"{table.name}: column {spelled!r} holds {texts.iloc[0]!r}, no time: name the time with --time ({EXAMPLES})"
-        )
+        # What stands there in place of a time may be an id.
+        held = "no time" if preset.counts_devices else f"{texts.iloc[0]!r}, no time"
+        raise InputError(f"{table.name}: column {spelled!r} holds {held}: name the time with --time ({EXAMPLES})")
     return names
 
 
@@ -177,6 +259,10 @@ def _values(table: Table, preset: Preset, options: SignalingOptions) -> tuple[tu
     min_count = preset.min_count if options.min_count is None else options.min_count
     if min_count < 0:
         raise InputError(f"--min-count {min_count} is negative: use 0 for none or a count such as 15")
+    if preset.counts_devices:
+        if options.values:
+            raise InputError("--value is of counts: device records have none, distinct devices are counted")
+        return (), (measure_of_devices(min_count),)
     if options.values or preset.values:
         columns = tuple(_column(table, name, "--value") for name in options.values or preset.values)
     else:

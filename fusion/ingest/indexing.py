@@ -14,6 +14,7 @@ from fusion.ingest.options import SignalingOptions
 from fusion.ingest.places import Places, places_at_points, places_of_cells, places_of_grid, places_of_wkt
 from fusion.ingest.presets import Preset
 from fusion.ingest.times import hours_of, join_date_and_hour
+from fusion.ingest.towers import Towers, places_of_towers
 
 
 def index_places(
@@ -23,6 +24,7 @@ def index_places(
     chosen: Preset,
     options: SignalingOptions,
     resolution: int,
+    towers: Towers | None = None,
 ) -> Places:
     """Find the cell of each distinct place.
 
@@ -33,6 +35,7 @@ def index_places(
         chosen: the preset.
         options: the datum, the grid.
         resolution: H3 resolution.
+        towers: the tower table, for places of `kind` tower.
 
     Raises:
         InputError: the datum, the grid or its file cannot be used.
@@ -44,26 +47,29 @@ def index_places(
         return places_at_points(lon, lat, rows, datum, resolution, frame)
     if roles.kind == "h3":
         return places_of_cells(where["p0"], datum, resolution, frame, rows)
+    if roles.kind == "tower" and towers is not None:
+        ids = [where[f"p{number}"] for number in range(len(roles.place))]
+        return places_of_towers(ids, rows, towers, datum, resolution, frame)
     if roles.kind == "wkt":
         return places_of_wkt(where["p0"], rows, datum, resolution, frame)
-    ids = where["p0"] if len(roles.place) == 1 else where["p0"] + "_" + where["p1"]
+    squares = where["p0"] if len(roles.place) == 1 else where["p0"] + "_" + where["p1"]
     regular = grid_of_options(options)
     if regular is not None:
-        lon, lat, known = regular.centres(ids)
+        lon, lat, known = regular.centres(squares)
         places = places_at_points(lon, lat, rows, datum, resolution, frame)
         places.reason[~known] = "unknown_grid_id"
         return places
     if options.grid is None:
         raise InputError("grid ids need the grid: give its GeoJSON with --grid, or --grid-origin and --grid-size")
     default = chosen.grid_property or roles.place[0]
-    return places_of_grid(ids, Path(options.grid), options.grid_property, default, datum, resolution, frame)
+    return places_of_grid(squares, Path(options.grid), options.grid_property, default, datum, resolution, frame)
 
 
 def index_times(whens: pd.DataFrame, timezone: str) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Find the hour of each distinct time.
 
     Args:
-        whens: (N,) columns t0 (and t1), texts.
+        whens: (N,) columns t0 (and t1), texts; others are kept.
         timezone: IANA name, of times without an offset.
 
     Returns:

@@ -167,6 +167,8 @@ def plain(value: Any) -> Any:
 def _repeated(report: dict[str, Any]) -> dict[str, Any]:
     """How rows of one place and time were joined."""
     known = PRESETS.get(str(report.get("preset")))
+    if known is not None and known.counts_devices:
+        return {"duplicates": {"rows": None, "same": None, "contradicting": None, "joined": "distinct"}}
     if known is not None and known.sums_rows:
         return {"duplicates": {"rows": None, "same": None, "contradicting": None, "joined": "sum"}}
     rejected = report.get("rejected_by_reason", {})

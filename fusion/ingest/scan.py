@@ -40,6 +40,7 @@ class Scan:
     tables: list[Table]
     roles: list[Roles]
     sums_rows: bool
+    towers: None = None
     malformed: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property

@@ -12,7 +12,8 @@ import pandas as pd
 from fusion.city import CityInfo, CityWriter, write_city
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds, boundaries, check_resolution
-from fusion.ingest.columns import Roles, find_roles
+from fusion.ingest.columns import check_alike, find_roles
+from fusion.ingest.devices import DeviceScan
 from fusion.ingest.exports import open_exports
 from fusion.ingest.frame import (
     DEFAULT_RESOLUTION,
@@ -30,6 +31,7 @@ from fusion.ingest.presets import Preset, preset
 from fusion.ingest.quality import REASONS, write_quality, write_rejects
 from fusion.ingest.scan import Scan, connect
 from fusion.ingest.times import check_timezone
+from fusion.ingest.towers import towers_of
 
 __all__ = ["SignalingOptions", "ingest_signaling"]
 
@@ -72,14 +74,24 @@ def ingest_signaling(
         tell(0.0, "looking at the files")
         tables, notes = open_exports(files, chosen, options, scratch)
         roles = [find_roles(table, chosen, options) for table in tables]
-        _check_alike([table.name for table in tables], roles)
+        check_alike([table.name for table in tables], roles)
+        towers = towers_of(options, roles[0])
         with connect(scratch) as connection:
-            scan = Scan(connection, tables, roles, chosen.sums_rows)
+            scan: Scan | DeviceScan = (
+                DeviceScan(connection, tables, roles, scratch, towers)
+                if chosen.counts_devices
+                else Scan(connection, tables, roles, chosen.sums_rows)
+            )
             return _take(scan, writer, chosen, options, tell, notes)
 
 
 def _take(
-    scan: Scan, writer: CityWriter, chosen: Preset, options: SignalingOptions, tell: Progress, notes: list[str]
+    scan: Scan | DeviceScan,
+    writer: CityWriter,
+    chosen: Preset,
+    options: SignalingOptions,
+    tell: Progress,
+    notes: list[str],
 ) -> dict[str, Any]:
     info = writer.info
     timezone = options.timezone or (info.timezone if info else chosen.timezone)
@@ -89,7 +101,7 @@ def _take(
     tell(0.6, "indexing places")
     where, whens = scan.distinct_places(), scan.distinct_times()
     frame = info.bounds if info and _is_framed(writer) else None
-    places = index_places(where, scan.roles[0], frame, chosen, options, resolution)
+    places = index_places(where, scan.roles[0], frame, chosen, options, resolution, scan.towers)
     times, hour_us = index_times(whens, timezone)
     scan.index(place_table(where, places), times)
     tell(0.65, "judging rows")
@@ -149,12 +161,6 @@ def _take(
     return report
 
 
-def _check_alike(names: list[str], roles: list[Roles]) -> None:
-    for name, own in zip(names[1:], roles[1:], strict=True):
-        if (own.kind, own.measures, len(own.time)) != (roles[0].kind, roles[0].measures, len(roles[0].time)):
-            raise InputError(f"{name} has other columns than {names[0]}: ingest files of one kind at a time")
-
-
 def _resolution(writer: CityWriter, info: CityInfo | None, options: SignalingOptions) -> int:
     if info is None:
         return DEFAULT_RESOLUTION if options.resolution is None else options.resolution
@@ -172,14 +178,14 @@ def _is_framed(writer: CityWriter) -> bool:
     return any((writer.path / name).is_file() for name in ("imagery.tif", "functions.parquet"))
 
 
-def _by_reason(scan: Scan) -> dict[str, int]:
+def _by_reason(scan: Scan | DeviceScan) -> dict[str, int]:
     found = scan.rejects().aggregate("reason, count(*) AS rows", "reason").to_arrow_table().to_pandas()
     counts = dict(zip(found["reason"], found["rows"], strict=True))
     return {reason: int(counts[reason]) for reason in REASONS if reason in counts}
 
 
 def _check_remains(
-    writer: CityWriter, counts: dict[str, int], rejected: dict[str, int], where: pd.DataFrame, scan: Scan
+    writer: CityWriter, counts: dict[str, int], rejected: dict[str, int], where: pd.DataFrame, scan: Scan | DeviceScan
 ) -> None:
     """Refuse an export of which nothing, or next to nothing, could be taken."""
     name = scan.tables[0].name if len(scan.tables) == 1 else f"{len(scan.tables)} files"

@@ -219,7 +219,7 @@ def _sheet_table(name: str, cells: list[str], body: list[list[str]]) -> Table:
     """A sheet's first rows as a table that only serves to find its columns."""
     width = max(place for place, cell in enumerate(cells, start=1) if cell)
     columns = tuple(cell.strip() for cell in cells[:width])
-    _check_columns(name, columns, [cells], header=True)
+    _check_columns(name, columns, [cells], header=True, shown="")
     if not body:
         raise NoRowsError(f"{name} has a header and no rows: export it again")
     sample = pd.DataFrame([row[:width] for row in body], columns=list(columns), dtype="string")
@@ -260,7 +260,8 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
     rows = _split(lines, delimiter, quoted, name)
     header = not is_data(rows[0])
     columns = tuple(cell.strip() for cell in rows[0]) if header else preset.columns
-    _check_columns(name, columns, rows, header)
+    shown = "" if preset.counts_devices else f" ({','.join(rows[0])[:60]})"
+    _check_columns(name, columns, rows, header, shown)
     body = [row for row in rows[1 if header else 0 :] if len(row) == len(columns)]
     if header and len(rows) == 1:
         raise NoRowsError(f"{name} has a header and no rows: export it again")
@@ -278,11 +279,11 @@ def _split(lines: list[str], delimiter: str, quoted: bool, name: str) -> list[li
         ) from None
 
 
-def _check_columns(name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool) -> None:
+def _check_columns(
+    name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool, shown: str
+) -> None:
     if not columns:
-        raise InputError(
-            f"{name} has no header ({','.join(rows[0])[:60]}): add one, or name its preset (--preset milan)"
-        )
+        raise InputError(f"{name} has no header{shown}: add one, or name its preset (--preset milan)")
     if not header and len(rows[0]) != len(columns):
         raise InputError(f"{name} has no header and {len(rows[0])} columns: the preset expects {len(columns)}")
     twice = {column for column in columns if columns.count(column) > 1 and column}
