@@ -12,7 +12,7 @@ from fusion.charts.hourly import profile_figure, totals_figure
 from fusion.city import City
 from fusion.geo import grid
 from fusion.serving import addresses
-from pages.ui import caches, cell_card, components, hours, legend, state
+from pages.ui import activity_downloads, caches, cell_card, components, hours, legend, state
 from pages.ui.language import current, pick, t
 
 _MAP_HEIGHT_PX = 560
@@ -99,6 +99,8 @@ def _moving(city: City, measure: str, view: str, resolution: int, opacity: float
         with left:
             _map(city, cell, hour, measure, view, resolution, opacity)
             legend.activity_legend(city, caches.scale(city, measure, resolution, view), measure, view)
+            own = None if resolution == city.info.resolution else resolution
+            activity_downloads.show(city, len(caches.cells(city, own)), hour, measure, own)
         with right:
             cell_card.show(city, cell, hour, measure)
         _curves(city, cell, hour, measure)

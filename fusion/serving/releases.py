@@ -75,7 +75,7 @@ def rejects_release(city: City) -> pd.DataFrame:
 
     A row that repeats another gives that one's count away, a suppressed one too. Which field of a rejected row is the
     count is often what is wrong with it, so every field whose one number is above 0 and up to the largest threshold of
-    the city reads `≤ 15` (or what that is), an hour of 8 too. The row's number leads to the export, which has it in full.
+    the city reads `≤ 15` (or what that is), an hour of 8 too. The row's number leads to the whole of it.
 
     Returns:
         As `fusion.ingest.quality.load_rejects`.

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fusion.city import City
 from fusion.errors import FusionError
+from fusion.serving.releases import encode_table
 from pages.ui import caches, state
 from pages.ui.language import pick, t
 
@@ -119,8 +120,7 @@ def table_under(table: pd.DataFrame, name: str, column_config: dict | None = Non
         st.dataframe(table, hide_index=True, width="stretch", column_config=column_config)
         st.download_button(
             t("Download CSV"),
-            # Excel takes UTF-8 for the local code page unless the file starts with this mark.
-            table.to_csv(index=False).encode("utf-8-sig"),
+            encode_table(table, ".csv"),
             file_name=f"{name}.csv",
             mime="text/csv",
             key=f"download_{name}",
