@@ -191,7 +191,7 @@ def _time(table: Table, preset: Preset, options: SignalingOptions) -> tuple[str,
     else:
         names = _known_time(table)
     texts = sample_times(table, names)
-    if not len(texts):
+    if not len(texts) or names == (FILE_NAME,):
         return names
     _, reason = hours_of(texts, "UTC")
     if (reason != None).all():  # noqa: E711
@@ -249,7 +249,7 @@ def _is_named_day(table: Table, column: str) -> bool:
 
 def sample_times(table: Table, names: tuple[str, ...]) -> pd.Series:
     """Return the times of a file's first rows as texts."""
-    rows = table.sample.assign(**{FILE_NAME: table.stamp})[list(names)].dropna()
+    rows = table.sample.assign(**{FILE_NAME: table.stamp})[list(names)].dropna().drop_duplicates()
     if len(names) == 2:
         return join_date_and_hour(rows[names[0]], rows[names[1]])
     return rows[names[0]]

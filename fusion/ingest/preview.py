@@ -4,13 +4,40 @@ A preview never raises for a file that opens: where a column is not known its `p
 shown, so that a user can choose.
 """
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from fusion.geo.grid import Bounds
+import duckdb
+import numpy as np
+import pandas as pd
+
+from fusion.city import City, open_city
+from fusion.errors import InputError
+from fusion.geo.datum import DATUMS
+from fusion.geo.grid import Bounds, Cells, check_resolution
+from fusion.ingest.columns import FILE_NAME, Roles, check_alike, find_known_roles, find_roles
+from fusion.ingest.datumguess import DatumPreview, guess_datum
+from fusion.ingest.exports import list_sources
+from fusion.ingest.frame import DEFAULT_RESOLUTION
+from fusion.ingest.indexing import index_places, index_times, place_table
 from fusion.ingest.options import SignalingOptions
+from fusion.ingest.presets import Preset, preset
+from fusion.ingest.quality import REASONS
+from fusion.ingest.sampling import choose_sources, sample_exports
+from fusion.ingest.scan import Scan, connect
+from fusion.ingest.tables import Table
+from fusion.ingest.times import check_timezone, instants_of, join_date_and_hour
+
+_MOST_ROWS = 200_000
+_MOST_PLACES = 20_000  # of which the datum is judged
+_SHOWN_ROWS = 10
+_STEPS = {10.0: "10 min", 15.0: "15 min", 30.0: "30 min", 60.0: "hour", 1440.0: "day"}
+_MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -76,35 +103,6 @@ class TimesPreview:
 
 
 @dataclass(frozen=True)
-class DatumEvidence:
-    """How well the sampled places fit if their coordinates are of one datum.
-
-    Attributes:
-        datum: `wgs84`, `gcj02` or `bd09`.
-        share_inside: of the sampled places inside the city's bounds, 0 to 1; None without bounds of its own.
-        mismatch_m: mean distance of the four sides of the export's box from the city's, in metres; None likewise.
-        share_labelled: of the places in cells that have a function; None without functions.
-        regularity: 1 where the places stand in rows and columns of degrees, 0 where they do not.
-    """
-
-    datum: str
-    share_inside: float | None
-    mismatch_m: float | None
-    share_labelled: float | None
-    regularity: float | None
-
-
-@dataclass(frozen=True)
-class DatumPreview:
-    """Which datum the coordinates seem to have; `guess` is None where the evidence does not tell."""
-
-    asked: str
-    guess: str | None
-    reason: str
-    evidence: tuple[DatumEvidence, ...]
-
-
-@dataclass(frozen=True)
 class Preview:
     """What was recognised in an export.
 
@@ -158,4 +156,202 @@ def preview_signaling(
     Raises:
         InputError: a file is absent, torn or of an unknown kind, or an option does not exist.
     """
-    raise NotImplementedError
+    options = options or SignalingOptions()
+    chosen = preset(options.preset)
+    if not files:
+        raise InputError("no file was named: give at least one export")
+    if options.timezone:
+        check_timezone(options.timezone)
+    if options.resolution is not None:
+        check_resolution(options.resolution)
+    if options.datum not in (None, *DATUMS):
+        raise InputError(f"unknown datum {options.datum!r}: use one of {', '.join(DATUMS)}")
+    city = _city(city_path)
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+        scratch = Path(folder)
+        sources, passed = list_sources(files, scratch)
+        looked = choose_sources(sources)
+        tables, notes = sample_exports(looked, chosen, options, scratch, _MOST_ROWS)
+        sizes = {source.name: source.size_bytes for source in looked}
+        shown = Preview(
+            preset=chosen.id,
+            files=tuple(_file(table, sizes) for table in tables),
+            files_total=len(sources),
+            roles=None,
+            unused_columns=tables[0].columns,
+            times=None,
+            timezone=options.timezone or (city.info.timezone if city else chosen.timezone),
+            resolution=_resolution(city, options),
+            min_count=chosen.min_count if options.min_count is None else options.min_count,
+            datum=None,
+            rows_sampled=0,
+            would_take=0,
+            would_reject={},
+            extent=None,
+            sample=_first_rows(tables[0]),
+            warnings=(*passed, *notes),
+            problem=None,
+        )
+        return _judged(shown, tables, city, chosen, options, scratch)
+
+
+def _judged(
+    shown: Preview, tables: list[Table], city: City | None, chosen: Preset, options: SignalingOptions, scratch: Path
+) -> Preview:
+    """Add what the columns hold; stop where an ingest would, and say why."""
+    known = find_known_roles(tables[0], chosen, options)
+    values = {column: measure.id for column, measure in zip(known.values, known.measures, strict=True)}
+    tower = known.place if known.kind == "tower" else ()
+    roles_shown = RolesPreview(known.kind or None, known.place, known.time, values, known.user, tower)
+    used = {*known.place, *known.time, *known.values, known.user}
+    shown = replace(
+        shown,
+        roles=roles_shown,
+        unused_columns=tuple(column for column in tables[0].columns if column not in used),
+    )
+    try:
+        roles = [find_roles(table, chosen, options) for table in tables]
+        check_alike([table.name for table in tables], roles)
+        with connect(scratch) as connection:
+            scan = Scan(connection, tables, roles, chosen.sums_rows)
+            scan.group()
+            shown = replace(shown, times=_times(scan, shown.timezone))
+            where = scan.distinct_places()
+            shown = replace(shown, datum=_datum(where, roles[0], city, chosen, options, shown.resolution))
+            return _counted(shown, scan, where, city, chosen, options)
+    except InputError as error:
+        return replace(shown, problem=str(error), warnings=(*shown.warnings, *_datum_warning(shown.datum)))
+
+
+def _counted(
+    shown: Preview, scan: Scan, where: pd.DataFrame, city: City | None, chosen: Preset, options: SignalingOptions
+) -> Preview:
+    """Add what would be taken of the sample and what rejected, by the same passes as an ingest."""
+    places = index_places(where, scan.roles[0], _own_bounds(city), chosen, options, shown.resolution)
+    times, _ = index_times(scan.distinct_times(), shown.timezone)
+    scan.index(place_table(where, places), times)
+    scan.judge()
+    found = scan.rejects().aggregate("reason, count(*) AS rows", "reason").to_arrow_table().to_pandas()
+    counts = dict(zip(found["reason"], found["rows"], strict=True))
+    rejected = {reason: int(counts[reason]) for reason in REASONS if reason in counts}
+    rows = scan.row_counts()
+    problem = None
+    if rejected.get("swapped", 0) > rows["rows_taken"]:
+        problem = f"longitude and latitude look swapped: exchange {' and '.join(scan.roles[0].place)}"
+    elif not rows["rows_taken"]:
+        listed = ", ".join(f"{count} {REASONS[reason][0]}" for reason, count in rejected.items())
+        problem = (
+            f"none of the {rows['rows_read']} rows looked at could be taken ({listed}): check the columns, the datum "
+            "and the city"
+        )
+    good = bool((places.cell != 0).any())
+    return replace(
+        shown,
+        rows_sampled=rows["rows_read"],
+        would_take=rows["rows_taken"],
+        would_reject=rejected,
+        extent=places.extent() if good else None,
+        warnings=(*shown.warnings, *_datum_warning(shown.datum)),
+        problem=problem,
+    )
+
+
+def _city(path: Path | None) -> City | None:
+    if path is None:
+        return None
+    # A city that is there but cannot be read is an error; one that is not there yet is new.
+    return open_city(path) if (path / "city.toml").is_file() else None
+
+
+def _resolution(city: City | None, options: SignalingOptions) -> int:
+    if options.resolution is not None:
+        return options.resolution
+    return city.info.resolution if city else DEFAULT_RESOLUTION
+
+
+def _own_bounds(city: City | None) -> Bounds | None:
+    """Bounds that do not come from an earlier activity, whose datum may have been wrong."""
+    return city.info.bounds if city and (city.has_imagery or city.has_functions) else None
+
+
+def _file(table: Table, sizes: dict[str, int]) -> FilePreview:
+    size = sizes.get(table.name) or sizes.get(table.name.rsplit("/", 1)[0], 0)
+    text = table.kind == "text"
+    return FilePreview(
+        table.name,
+        size,
+        table.kind,
+        table.encoding if text else None,
+        table.delimiter if text else None,
+        table.header,
+        table.columns,
+    )
+
+
+def _first_rows(table: Table) -> tuple[dict[str, str | None], ...]:
+    rows = table.sample.head(_SHOWN_ROWS).astype(object)
+    return tuple(
+        {str(column): None if pd.isna(cell) else str(cell) for column, cell in zip(rows.columns, row, strict=True)}
+        for row in rows.itertuples(index=False)
+    )
+
+
+def _times(scan: Scan, timezone: str) -> TimesPreview | None:
+    whens = scan.distinct_times().dropna()
+    if not len(whens):
+        return None
+    texts = whens["t0"] if "t1" not in whens else join_date_and_hour(whens["t0"], whens["t1"])
+    instants, kinds = instants_of(texts)
+    good = np.array([kind is not None for kind in kinds], dtype=bool)
+    _, hours = index_times(whens, timezone)
+    read_as = " or ".join(sorted({str(kind) for kind in kinds[good]})) or "unknown"
+    minutes = None
+    if good.any():
+        apart = np.diff(np.unique(instants[good])) / _MINUTE_US
+        minutes = float(apart.min()) if len(apart) else None
+    names = scan.roles[0].time
+    if FILE_NAME in names:
+        read_as += ", from the file's name" if len(names) == 1 else ", the date from the file's name"
+    return TimesPreview(
+        example=" ".join(str(whens.iloc[0][f"t{number}"]) for number in range(len(names))),
+        read_as=read_as,
+        first=_local(hours[0], timezone) if len(hours) else None,
+        last=_local(hours[-1], timezone) if len(hours) else None,
+        step_minutes=minutes,
+        step=None if minutes is None else _STEPS.get(minutes, f"{minutes:g} min"),
+    )
+
+
+def _local(hour_us: int, timezone: str) -> str:
+    return datetime.fromtimestamp(int(hour_us) / 1e6, UTC).astimezone(ZoneInfo(timezone)).isoformat(timespec="minutes")
+
+
+def _datum(
+    where: pd.DataFrame,
+    roles: Roles,
+    city: City | None,
+    chosen: Preset,
+    options: SignalingOptions,
+    resolution: int,
+) -> DatumPreview:
+    some = where.sample(min(_MOST_PLACES, len(where)), random_state=0)
+    return guess_datum(
+        options.datum or "wgs84",
+        lambda datum: index_places(some, roles, None, chosen, replace(options, datum=datum), resolution),
+        _own_bounds(city),
+        _labelled(city),
+    )
+
+
+def _labelled(city: City | None) -> Cells | None:
+    if city is None or not city.has_functions:
+        return None
+    with duckdb.connect() as connection:
+        cells = connection.read_parquet(str(city.functions)).select("cell").to_arrow_table()["cell"]
+    return cells.to_numpy().astype(np.uint64)
+
+
+def _datum_warning(datum: DatumPreview | None) -> tuple[str, ...]:
+    if datum is None or datum.guess in (None, datum.asked):
+        return ()
+    return (f"the coordinates look like {datum.guess}, not {datum.asked}: {datum.reason}",)

@@ -1,5 +1,6 @@
 """The date and hour in a file's name, for exports of a file an hour or a day that have no time inside."""
 
+import calendar
 import re
 
 _CLOCK = r"(?:[-_T\s./]*(?P<hour>[01]\d|2[0-3])(?:[-_:点时hH]?(?P<minute>[0-5]\d)(?:[-_:分]?[0-5]\d)?)?[点时hH]?)?"
@@ -28,10 +29,14 @@ def find_stamp(label: str) -> str | None:
     for start in range(len(parts) - 1, -1, -1):
         tail = "/".join(parts[start:])
         for pattern in (_PADDED, _SPACED):
-            found = {_spell(match) for match in pattern.finditer(tail)}
+            found = {_spell(match) for match in pattern.finditer(tail) if _is_day(match)}
             if found:
                 return _the_longer(found)
     return None
+
+
+def _is_day(match: re.Match[str]) -> bool:
+    return int(match["day"]) <= calendar.monthrange(int(match["year"]), int(match["month"]))[1]
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -51,11 +51,7 @@ def hours_of(texts: pd.Series, timezone: str) -> tuple[NDArray[np.int64], NDArra
         `(hour_us, reason)`: the UTC start of the local hour in microseconds since 1970 (0 where there is none) and
         None, `bad_time`, `ambiguous_time` or `nonexistent_time` (the hours that clocks repeat or skip).
     """
-    # Full-width digits and colons are read as plain ones.
-    texts = texts.reset_index(drop=True).astype("string").str.strip().str.normalize("NFKC")
-    texts = texts.str.replace(r"^(\d{9,19})\.0*$", r"\1", regex=True)
-    # One frame of texts: a missing text matches nothing and ends as bad_time.
-    texts = texts.fillna("")
+    texts = _cleaned(texts)
     hour_us = np.zeros(len(texts), dtype=np.int64)
     reason = np.full(len(texts), "bad_time", dtype=object)
     naive, zone = _written(texts)
@@ -86,6 +82,40 @@ def hours_of(texts: pd.Series, timezone: str) -> tuple[NDArray[np.int64], NDArra
     implausible = (reason == None) & ((year < _YEARS[0]) | (year > _YEARS[1]))  # noqa: E711
     reason[implausible] = "bad_time"
     return hour_us, reason
+
+
+def instants_of(texts: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Find how each text is written, and the microseconds since 1970 of its clock, finer than the hour.
+
+    Args:
+        texts: (N,) times.
+
+    Returns:
+        `(instant_us, kind)`: local clocks are taken as if of UTC, so that only differences of one kind mean anything;
+        kind is `local time`, `time with offset`, `epoch seconds`, `epoch milliseconds`, `epoch microseconds`,
+        `epoch nanoseconds`, or None for what is no time.
+    """
+    texts = _cleaned(texts)
+    naive, zone = _written(texts)
+    epoch_us = _epoch_us(texts, naive)
+    has_naive = naive.notna().to_numpy()
+    instant_us = np.where(has_naive, naive.astype("int64").to_numpy() - _zone_us(zone), epoch_us)
+    kind = np.full(len(texts), None, dtype=object)
+    kind[has_naive] = "local time"
+    kind[has_naive & zone.notna().to_numpy()] = "time with offset"
+    lengths = texts.str.len().to_numpy(dtype=np.int64)
+    for digits, unit in ((11, "seconds"), (13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
+        fits = lengths <= 11 if digits == 11 else lengths == digits
+        kind[(epoch_us != 0) & fits] = f"epoch {unit}"
+    return instant_us, kind
+
+
+def _cleaned(texts: pd.Series) -> pd.Series:
+    # Full-width digits and colons are read as plain ones.
+    texts = texts.reset_index(drop=True).astype("string").str.strip().str.normalize("NFKC")
+    texts = texts.str.replace(r"^(\d{9,19})\.0*$", r"\1", regex=True)
+    # A missing text matches nothing and ends as bad_time.
+    return texts.fillna("")
 
 
 def join_date_and_hour(date: pd.Series, hour: pd.Series) -> pd.Series:
