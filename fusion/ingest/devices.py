@@ -43,8 +43,8 @@ _NO_REJECTS = "SELECT 0::INTEGER AS file, 0::BIGINT AS row, '' AS why, '' AS tex
 class DeviceScan:
     """The passes over an export of device records; what `fusion.ingest.scan.Scan` is for counts.
 
-    Scratch files: `records` (u, p*, k, t*), `malformed-*` and `marked-*` (file, row, why, text). Tables: `places` (p*, cell,
-    why), `times` (k, t*, hour, why).
+    Scratch files: `records` (u, p*, k, t*), `malformed` and `marked-*` (file, row, why, text). Tables: `places` (p*,
+    cell, why, shown), `times` (k, t*, hour, why).
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -181,7 +181,7 @@ class DeviceScan:
         )
 
     def _may_show(self, places: pd.DataFrame) -> pd.Series:
-        """Whether an unknown tower may be written down: only if it looks like those of the table, or it may be an id."""
+        """Whether an unknown tower may be written down: only if it looks like the table's; else it may be an id."""
         unknown = (places["why"] == "unknown_tower").fillna(False)
         shown = pd.Series(False, index=places.index)
         if self.towers is not None and unknown.any():
@@ -198,9 +198,10 @@ class DeviceScan:
             return
         paths = pd.DataFrame({"file": range(len(self.tables)), "path": [str(table.path) for table in self.tables]})
         reader.register("paths", paths)
+        length = "length(trim(any_value(csv_line), chr(13) || chr(10)))"
         reader.execute(
             f"""COPY (SELECT file::INTEGER AS file, line::BIGINT AS row, 'malformed' AS why,
-                             format('{MASK} ({{}} characters)', length(trim(any_value(csv_line), chr(13) || chr(10)))) AS text
+                             format('{MASK} ({{}} characters)', {length}) AS text
                       FROM reject_errors JOIN reject_scans USING (scan_id, file_id) JOIN paths ON path = file_path
                       GROUP BY file, line ORDER BY file, line) TO {target}"""
         ).fetchall()
@@ -213,16 +214,14 @@ class DeviceScan:
             quote(MASK) if column not in known else f"coalesce({known[column].format(f'r.c{place}')}, '')"
             for place, column in enumerate(table.columns)
         )
-        columns = ", ".join(
-            f"{table.sql_of(column)}::VARCHAR AS c{place}" for place, column in enumerate(table.columns)
-        )
+        raw = ", ".join(f"{table.sql_of(column)}::VARCHAR AS c{place}" for place, column in enumerate(table.columns))
         row = "row_number() OVER ()" if table.is_text else "file_row_number + 1"
         reader.register("shifts", self._shifts(number))
         reader.execute(
             f"""COPY (SELECT {number}::INTEGER AS file, m.row + coalesce(shifts.shift, 0) AS row, m.why, m.text
                       FROM (SELECT r.row, coalesce(p.why, t.why, 'missing_user') AS why,
                                    concat_ws({quote(table.delimiter or ",")}, {fields}) AS text
-                            FROM ({self._keys(number, [table], hashed=False, more=f", {row} AS row, {columns}")}) r
+                            FROM ({self._keys(number, [table], hashed=False, more=f", {row} AS row, {raw}")}) r
                             LEFT JOIN bad_places p ON {_same("r", "p", self.places)}
                             LEFT JOIN bad_times t ON {_same("r", "t", self.times)}
                             WHERE p.why IS NOT NULL OR t.why IS NOT NULL OR NOT r.u) m

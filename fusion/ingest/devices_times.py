@@ -44,16 +44,16 @@ def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:
         numbers: (N,) the first key, missing for a text.
         texts: (N,) the second.
     """
-    spelled = texts.astype("string").copy()
+    spelled = texts.to_numpy(dtype=object, na_value=None)
     number = numbers.to_numpy(dtype=float, na_value=np.nan)
     hours = np.flatnonzero(number < _FIRST_QUARTER)
     quarters = np.flatnonzero(number >= _FIRST_QUARTER)
     local = number[hours].astype("int64").astype("datetime64[h]").astype("datetime64[m]")
-    spelled.iloc[hours] = np.char.replace(np.datetime_as_string(local), "T", " ")
+    spelled[hours] = np.char.replace(np.datetime_as_string(local), "T", " ")
     # Thirteen digits are milliseconds whatever they hold; ten might be a compact date and hour.
     milliseconds = (number[quarters].astype("int64") - _FIRST_QUARTER) * _QUARTER_S * 1000
-    spelled.iloc[quarters] = [f"{value:013d}" for value in milliseconds]
-    return spelled
+    spelled[quarters] = [f"{value:013d}" for value in milliseconds]
+    return pd.Series(spelled, index=texts.index, dtype="string")
 
 
 def _short(name: str) -> str:

@@ -134,7 +134,8 @@ def places_of_towers(
     """
     loosely = len(ids) != len(towers.columns)
     keys = tower_keys(ids, loosely)
-    known = pd.Series(np.arange(len(towers.key)), index=_loose(towers.key) if loosely else towers.key)
+    own = towers.key.to_series()
+    known = pd.Series(np.arange(len(own)), index=pd.Index(_loose(own) if loosely else own))
     if known.index.has_duplicates:
         twice = known.index[known.index.duplicated()][0]
         raise InputError(f"{towers.name}: {twice!r} stands there twice: name its columns with --tower-property")
@@ -163,7 +164,7 @@ def tower_keys(parts: list[pd.Series], loosely: bool = False) -> pd.Series:
     return _loose(key) if loosely else key
 
 
-def _loose(keys: pd.Series | pd.Index) -> pd.Series | pd.Index:
+def _loose(keys: pd.Series) -> pd.Series:
     return keys.str.replace(_SEPARATORS, "+", regex=True)
 
 
