@@ -44,7 +44,7 @@ def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:
         numbers: (N,) the first key, missing for a text.
         texts: (N,) the second.
     """
-    spelled = texts.to_numpy(dtype=object, na_value=None)
+    spelled = texts.astype(object).to_numpy(copy=True)
     number = numbers.to_numpy(dtype=float, na_value=np.nan)
     hours = np.flatnonzero(number < _FIRST_QUARTER)
     quarters = np.flatnonzero(number >= _FIRST_QUARTER)

@@ -14,6 +14,7 @@ from fusion.errors import InputError
 from fusion.geo.grid import Bounds, boundaries, check_resolution
 from fusion.ingest.columns import check_alike, find_roles
 from fusion.ingest.devices import DeviceScan
+from fusion.ingest.devices_copies import nameless_copies
 from fusion.ingest.exports import open_exports
 from fusion.ingest.frame import (
     DEFAULT_RESOLUTION,
@@ -76,7 +77,8 @@ def ingest_signaling(
         roles = [find_roles(table, chosen, options) for table in tables]
         check_alike([table.name for table in tables], roles)
         towers = towers_of(options, roles[0])
-        with connect(scratch) as connection:
+        private = tables if chosen.counts_devices else []
+        with connect(scratch) as connection, nameless_copies(private, scratch):
             scan: Scan | DeviceScan = (
                 DeviceScan(connection, tables, roles, scratch, towers)
                 if chosen.counts_devices
