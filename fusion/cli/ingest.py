@@ -5,25 +5,41 @@ from typing import Annotated, Literal
 
 import typer
 
-from fusion.cli.console import CityName, progress_line
+from fusion.cli.console import AsJson, CityName, progress_line, show_json
+from fusion.errors import InputError
 
 ingest = typer.Typer(rich_markup_mode=None, help="Bring raw exports into a city.")
 
 
 @ingest.command("signaling")
 def ingest_signaling_command(
-    files: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet exports.")],
-    city: CityName,
+    files: Annotated[
+        list[Path], typer.Argument(help="Exports: CSV, TSV, Parquet, Excel, .gz, .zip, or folders of these.")
+    ],
+    city: Annotated[str | None, typer.Option("--city", help="The city's name; only --preview can do without.")] = None,
     preset: Annotated[
         Literal["daas", "devices", "milan"], typer.Option(help="Column names and rules of a known export.")
     ] = "daas",
-    time: Annotated[str | None, typer.Option(help="Column of the hour.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the hour, or two: date+hour.")] = None,
     lon: Annotated[str | None, typer.Option(help="Column of the longitude.")] = None,
     lat: Annotated[str | None, typer.Option(help="Column of the latitude.")] = None,
     h3: Annotated[str | None, typer.Option("--h3", help="Column of the H3 cell, instead of lon and lat.")] = None,
-    grid_id: Annotated[str | None, typer.Option(help="Column of a grid id, with --grid.")] = None,
+    wkt: Annotated[str | None, typer.Option(help="Column of points or polygons as well-known text.")] = None,
+    grid_id: Annotated[
+        str | None, typer.Option(help="Column of a grid id, or two: row+col; with --grid or --grid-origin.")
+    ] = None,
     grid: Annotated[Path | None, typer.Option(help="GeoJSON of that grid.")] = None,
     grid_property: Annotated[str | None, typer.Option(help="The grid id's property in the GeoJSON.")] = None,
+    grid_origin: Annotated[str | None, typer.Option(help="Corner of a regular grid: LON,LAT.")] = None,
+    grid_size: Annotated[str | None, typer.Option(help="Its squares: 500m, 250x500m, 0.005deg.")] = None,
+    grid_order: Annotated[
+        Literal["row_col", "col_row"], typer.Option(help="How its ids are written, as pairs of numbers.")
+    ] = "row_col",
+    grid_columns: Annotated[
+        int | None, typer.Option(help="Squares in a row, where an id is one number, counted along the rows.")
+    ] = None,
+    grid_first: Annotated[int | None, typer.Option(help="The first number: 0 in pairs, 1 alone.")] = None,
+    grid_corner: Annotated[Literal["sw", "nw"], typer.Option(help="Which corner it is, and rows count from.")] = "sw",
     value: Annotated[list[str] | None, typer.Option(help="Column of counts; repeat for several.")] = None,
     user: Annotated[str | None, typer.Option(help="Column of the device (preset devices); never stored.")] = None,
     tower: Annotated[str | None, typer.Option(help="Column of the cell tower, or two: lac+ci; with --towers.")] = None,
@@ -33,19 +49,36 @@ def ingest_signaling_command(
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset.")] = None,
     resolution: Annotated[int | None, typer.Option(help="H3 resolution; a new city has 9.")] = None,
     min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (15; milan 0).")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Show what is recognised, and write nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring hourly counts into a city.
 
-    Example: python -m fusion ingest signaling export.csv --city zhengzhou-2021 --datum gcj02 --timezone Asia/Shanghai
+    Example: python -m fusion ingest signaling export.csv --city zhengzhou-2021 --datum gcj02 --preview
     """
-    from fusion.ingest.signaling import SignalingOptions, ingest_signaling
+    from fusion.ingest.options import SignalingOptions
 
     options = SignalingOptions(
-        preset=preset, time=time, lon=lon, lat=lat, h3=h3, grid_id=grid_id, grid=grid, grid_property=grid_property,
+        preset=preset, time=time, lon=lon, lat=lat, h3=h3, wkt=wkt, grid_id=grid_id, grid=grid,
+        grid_property=grid_property, grid_origin=grid_origin, grid_size=grid_size, grid_order=grid_order,
+        grid_columns=grid_columns, grid_first=grid_first, grid_corner=grid_corner,
         values=tuple(value or ()), user=user, tower=tower, towers=towers, tower_property=tower_property,
         datum=datum, timezone=timezone, resolution=resolution, min_count=min_count,
     )  # fmt: skip
+    if preview:
+        from fusion.cli.preview import print_preview
+        from fusion.ingest.preview import preview_signaling
+
+        print_preview(preview_signaling(files, _city_path(city) if city else None, options), as_json)
+        return
+    if city is None:
+        raise InputError("--city is missing: name the city that the counts go into, or look first with --preview")
+    from fusion.ingest.signaling import ingest_signaling
+
     quality = ingest_signaling(files, _city_path(city), options, progress=progress_line("signaling"))
+    if as_json:
+        show_json(quality)
+        return
     typer.echo(
         f"{city}: {quality['rows_read']:,} rows read, {quality['rows_taken']:,} taken, "
         f"{quality['rows_rejected']:,} rejected {quality['rejected_by_reason'] or ''}".rstrip()

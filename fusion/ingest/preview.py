@@ -208,6 +208,7 @@ def _judged(
         shown,
         roles=roles_shown,
         unused_columns=tuple(column for column in tables[0].columns if column not in used),
+        times=_first_times(tables[0], known, shown.timezone),
     )
     try:
         roles = [find_roles(table, chosen, options) for table in tables]
@@ -215,7 +216,7 @@ def _judged(
         with connect(scratch) as connection:
             scan = Scan(connection, tables, roles, chosen.sums_rows)
             scan.group()
-            shown = replace(shown, times=_times(scan, shown.timezone))
+            shown = replace(shown, times=_times(scan.distinct_times(), roles[0].time, shown.timezone))
             where = scan.distinct_places()
             shown = replace(shown, datum=_datum(where, roles[0], city, chosen, options, shown.resolution))
             return _counted(shown, scan, where, city, chosen, options)
@@ -296,8 +297,16 @@ def _first_rows(table: Table) -> tuple[dict[str, str | None], ...]:
     )
 
 
-def _times(scan: Scan, timezone: str) -> TimesPreview | None:
-    whens = scan.distinct_times().dropna()
+def _first_times(table: Table, roles: Roles, timezone: str) -> TimesPreview | None:
+    """The times of a table's first rows, for where the other columns are not known yet."""
+    if not roles.time:
+        return None
+    rows = table.sample.assign(**{FILE_NAME: table.stamp})[list(roles.time)].drop_duplicates()
+    return _times(rows.set_axis([f"t{number}" for number in range(len(roles.time))], axis=1), roles.time, timezone)
+
+
+def _times(whens: pd.DataFrame, names: tuple[str, ...], timezone: str) -> TimesPreview | None:
+    whens = whens.dropna()
     if not len(whens):
         return None
     texts = whens["t0"] if "t1" not in whens else join_date_and_hour(whens["t0"], whens["t1"])
@@ -309,7 +318,6 @@ def _times(scan: Scan, timezone: str) -> TimesPreview | None:
     if good.any():
         apart = np.diff(np.unique(instants[good])) / _MINUTE_US
         minutes = float(apart.min()) if len(apart) else None
-    names = scan.roles[0].time
     if FILE_NAME in names:
         read_as += ", from the file's name" if len(names) == 1 else ", the date from the file's name"
     return TimesPreview(
