@@ -1,6 +1,5 @@
 """Commands about cities: demo, quality, cities."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -25,19 +24,29 @@ def demo(
 
 
 def quality(city: CityName, as_json: AsJson = False) -> None:
-    """Show what ingest saw: rows read, taken and rejected, by reason.
+    """Show what ingest saw and what the checks of the written activity found.
+
+    A report of an earlier version is completed here, without being stored. Exit 2 where a report does not add up.
 
     Example: python -m fusion quality --city zhengzhou-2021 --json
     """
     from fusion.city import open_city
-    from fusion.ingest.quality import load_quality
+    from fusion.cli.quality_report import report_lines
+    from fusion.errors import CityError
+    from fusion.ingest.inspection import inspect_city
+    from fusion.ingest.quality import accounts, load_quality
 
-    report = load_quality(open_city(city))
+    opened = open_city(city)
+    report = load_quality(opened)
+    if "coverage" not in report and opened.has_activity:
+        report |= inspect_city(opened)
     if as_json:
         show_json(report)
     else:
-        for key, entry in report.items():
-            typer.echo(f"{key}: {json.dumps(entry, ensure_ascii=False)}")
+        for line in report_lines(report, {flag.date: flag.en for flag in opened.info.flagged}):
+            typer.echo(line)
+    if wrong := accounts(report):
+        raise CityError(f"{city}: the report does not add up ({'; '.join(wrong)}): ingest the data again")
 
 
 def cities(

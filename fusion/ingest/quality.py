@@ -69,7 +69,11 @@ def load_rejects(city: City) -> pd.DataFrame:
 
 
 def write_quality(
-    writer: CityWriter, part: str, report: dict[str, Any], info: CityInfo | None = None
+    writer: CityWriter,
+    part: str,
+    report: dict[str, Any],
+    info: CityInfo | None = None,
+    others: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Merge one part's report with what is known of the others, and write it in the open transaction.
 
@@ -78,6 +82,7 @@ def write_quality(
         part: `signaling`, whose keys stand at the top, or one of `PARTS`.
         report: what that ingest saw.
         info: with new signaling, the city's new description: the activity is then inspected.
+        others: with new signaling, reports of other parts that are written at once.
 
     Returns:
         The merged report.
@@ -93,7 +98,7 @@ def write_quality(
         if info is not None and written is not None:
             report |= inspect_activity(written, info)
             report["warnings"] = [*report.get("warnings", []), *_noticed(report, info)]
-        merged = _EMPTY | report | {name: old[name] for name in PARTS if name in old}
+        merged = _EMPTY | report | {name: old[name] for name in PARTS if name in old} | (others or {})
     else:
         merged = _EMPTY | old | {part: report}
     merged.pop("agreement", None)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from fusion.city import City, CityInfo, FlaggedDate, Measure, open_city, write_city
+from fusion.city import City, CityInfo, CityWriter, FlaggedDate, Measure, open_city, write_city
 from fusion.classes import IDS
 from fusion.errors import CityError
+from fusion.ingest.quality import write_quality
 from fusion.synthetic.ceilings import best_additive_rule, expected_ceilings
 from fusion.synthetic.counts import Counts, draw_counts
 from fusion.synthetic.latents import Latents, draw_latents
@@ -94,9 +95,11 @@ def build_demo(
         _write_table(writer.new("functions.parquet"), _functions(plan, latents))
         _write_table(writer.new("truth.parquet"), _truth_table(plan, latents))
         _write_json(writer.new("truth.json"), _truth_notes(plan, tables, wanted, seed))
-        _write_json(writer.new("quality.json"), _quality(plan, counts, wanted))
+        say(0.93, "checking the counts")
+        info = _info(name, plan, wanted)
+        _quality(writer, plan, counts, info)
         say(0.95, "taking fingerprints")
-        city = writer.commit(_info(name, plan, wanted))
+        city = writer.commit(info)
     say(1.0, "done")
     return city
 
@@ -188,14 +191,14 @@ def _truth_notes(plan: Plan, tables: Tables, parameters: Parameters, seed: int) 
     }
 
 
-def _quality(plan: Plan, counts: Counts, parameters: Parameters) -> dict:
-    """The report that ingest would have written of these rows."""
+def _quality(writer: CityWriter, plan: Plan, counts: Counts, info: CityInfo) -> None:
+    """Write the report that ingest would have written of these rows, of this picture and of these functions."""
     cells, hours = counts.state.shape
     valid, suppressed, missing = (int((counts.state == state).sum()) for state in range(3))
     span = pd.date_range(FIRST_HOUR, periods=HOURS, freq="h")
     gone = span[(counts.state == 2).all(axis=0)].strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
     box = plan.box
-    return {
+    report = {
         "rows_read": valid + suppressed,
         "rows_taken": valid + suppressed,
         "rows_rejected": 0,
@@ -205,8 +208,8 @@ def _quality(plan: Plan, counts: Counts, parameters: Parameters) -> dict:
         "preset": "synthetic",
         "datum": "wgs84",
         "timezone": TIMEZONE,
-        "resolution": parameters.resolution,
-        "min_count": parameters.min_count,
+        "resolution": info.resolution,
+        "min_count": info.measures[0].min_count,
         "measures": ["people"],
         "first_hour": FIRST_HOUR,
         "hours": hours,
@@ -216,17 +219,18 @@ def _quality(plan: Plan, counts: Counts, parameters: Parameters) -> dict:
         "share_suppressed": suppressed / (valid + suppressed),
         "share_missing": missing / counts.state.size,
         "extents": {name: list(box.bounds()) for name in ("signaling", "imagery", "functions")},
-        "imagery": {
-            "files": [],
-            "crs": f"EPSG:{box.crs.to_epsg()}",
-            "pixel_m": float(box.pixel_m),
-            "width": box.columns,
-            "height": box.rows,
-            "share_valid": 1.0,
-            "warnings": [],
-        },
-        "functions": {"files": [], "cells": int((plan.site >= 0).sum()), "warnings": []},
     }
+    imagery = {
+        "files": [],
+        "crs": f"EPSG:{box.crs.to_epsg()}",
+        "pixel_m": float(box.pixel_m),
+        "width": box.columns,
+        "height": box.rows,
+        "share_valid": 1.0,
+        "warnings": [],
+    }
+    functions = {"files": [], "cells": int((plan.site >= 0).sum()), "warnings": []}
+    write_quality(writer, "signaling", report, info, {"imagery": imagery, "functions": functions})
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

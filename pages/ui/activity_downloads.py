@@ -26,9 +26,7 @@ def show(city: City, cells: int, hour: pd.Timestamp, measure: str, resolution: i
     """
     with st.popover(t("Download the counts"), icon=":material/download:"):
         st.caption(
-            t(
-                "Suppressed and missing values are empty; the column `state` tells which. Sums hold published values only."
-            )
+            t("Suppressed and missing values are empty: see the column `state`. Sums hold published values only.")
         )
         name = f"{city.name}-{measure}" + (f"-r{resolution}" if resolution is not None else "")
         st.markdown(t("This hour"))
