@@ -48,7 +48,12 @@ def ingest_signaling_command(
     datum: Annotated[str, typer.Option(help="wgs84, gcj02 or bd09.")] = "wgs84",
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset.")] = None,
     resolution: Annotated[int | None, typer.Option(help="H3 resolution; a new city has 9.")] = None,
-    min_count: Annotated[int | None, typer.Option(help="Suppress counts of this and below (15; milan 0).")] = None,
+    min_count: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Suppress sums of this and below (15; milan 0); of one: outflow=5. Repeat for several."
+        ),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show what is recognised, and write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -56,14 +61,16 @@ def ingest_signaling_command(
 
     Example: python -m fusion ingest signaling export.csv --city zhengzhou-2021 --datum gcj02 --preview
     """
-    from fusion.ingest.options import SignalingOptions
+    from fusion.ingest.options import SignalingOptions, read_thresholds
 
+    threshold, thresholds = read_thresholds(min_count or ())
     options = SignalingOptions(
         preset=preset, time=time, lon=lon, lat=lat, h3=h3, wkt=wkt, grid_id=grid_id, grid=grid,
         grid_property=grid_property, grid_origin=grid_origin, grid_size=grid_size, grid_order=grid_order,
         grid_columns=grid_columns, grid_first=grid_first, grid_corner=grid_corner,
         values=tuple(value or ()), user=user, tower=tower, towers=towers, tower_property=tower_property,
-        datum=datum, timezone=timezone, resolution=resolution, min_count=min_count,
+        datum=datum, timezone=timezone, resolution=resolution, min_count=threshold,
+        min_counts=thresholds,
     )  # fmt: skip
     if preview:
         from fusion.cli.preview import print_preview

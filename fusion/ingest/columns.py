@@ -1,7 +1,7 @@
 """Which column of an export is the time, which the place, which a count."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -257,12 +257,13 @@ def sample_times(table: Table, names: tuple[str, ...]) -> pd.Series:
 
 def _values(table: Table, preset: Preset, options: SignalingOptions) -> tuple[tuple[str, ...], tuple[Measure, ...]]:
     min_count = preset.min_count if options.min_count is None else options.min_count
-    if min_count < 0:
-        raise InputError(f"--min-count {min_count} is negative: use 0 for none or a count such as 15")
+    for threshold in (min_count, *dict(options.min_counts).values()):
+        if threshold < 0:
+            raise InputError(f"--min-count {threshold} is negative: use 0 for none or a count such as 15")
     if preset.counts_devices:
         if options.values:
             raise InputError("--value is of counts: device records have none, distinct devices are counted")
-        return (), (measure_of_devices(min_count),)
+        return (), _own_thresholds(("devices",), (measure_of_devices(min_count),), options)
     if options.values or preset.values:
         columns = tuple(_column(table, name, "--value") for name in options.values or preset.values)
     else:
@@ -273,7 +274,21 @@ def _values(table: Table, preset: Preset, options: SignalingOptions) -> tuple[tu
     measures: list[Measure] = []
     for column in columns:
         measures.append(measure_for(column, min_count, tuple(measure.id for measure in measures)))
-    return columns, tuple(measures)
+    return columns, _own_thresholds(columns, tuple(measures), options)
+
+
+def _own_thresholds(
+    columns: tuple[str, ...], measures: tuple[Measure, ...], options: SignalingOptions
+) -> tuple[Measure, ...]:
+    """Give measures that are named by id or column their own threshold."""
+    own = dict(options.min_counts)
+    if unknown := set(own) - {*columns, *(measure.id for measure in measures)}:
+        have = ", ".join(measure.id for measure in measures)
+        raise InputError(f"--min-count {min(unknown)}=...: there is no such measure: it has {have}")
+    return tuple(
+        replace(measure, min_count=own.get(measure.id, own.get(column, measure.min_count)))
+        for column, measure in zip(columns, measures, strict=True)
+    )
 
 
 def _column(table: Table, name: str, option: str) -> str:

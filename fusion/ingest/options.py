@@ -1,7 +1,10 @@
 """What a user may say about an export: options of the three ingest functions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from fusion.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class SignalingOptions:
         datum: datum of lon/lat and of the grid, one of `fusion.geo.datum.DATUMS`.
         timezone: IANA name; the zone of times without an offset, and the city's.
         resolution: H3 resolution of the city's cells.
-        min_count: sums from 1 to this one are suppressed; 0: none.
+        min_count: sums above 0 and up to this one are suppressed; 0: none.
+        min_counts: the same for single measures: (id or column, threshold) pairs.
     """
 
     preset: str | None = None
@@ -54,6 +58,29 @@ class SignalingOptions:
     timezone: str | None = None
     resolution: int | None = None
     min_count: int | None = None
+    min_counts: tuple[tuple[str, int], ...] = ()
+
+
+def read_thresholds(texts: Sequence[str]) -> tuple[int | None, tuple[tuple[str, int], ...]]:
+    """Read `15` (every measure) and `outflow=5` (one of them) into `min_count` and `min_counts`.
+
+    Raises:
+        InputError: a text is neither, or a threshold comes twice.
+    """
+    general: int | None = None
+    single: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        name, number = name.strip(), number.strip()
+        if not (number.isascii() and number.removeprefix("-").isdigit()) or len(number) > 9:
+            raise InputError(f"--min-count {text!r} is no threshold: give a count such as 15, or MEASURE=15")
+        if name in single or (not name and general is not None):
+            raise InputError(f"--min-count is given twice for {name or 'every measure'}: give it once")
+        if name:
+            single[name] = int(number)
+        else:
+            general = int(number)
+    return general, tuple(single.items())
 
 
 @dataclass(frozen=True)
