@@ -19,5 +19,7 @@ def as_number(name: str) -> str:
     text = f"trim(translate({name}, {quote(_WIDE + _SPACES)}, {quote(_PLAIN + ' ' * len(_SPACES))}))"
     bare = f"translate({text}, ', ''', '')"
     cleaned = f"CASE WHEN regexp_full_match({text}, {quote(_GROUPED)}) THEN {bare} ELSE {text} END"
-    # coalesce looks at its second argument only where the first is NULL: plain numbers cost nothing more.
-    return f"coalesce(TRY_CAST({name} AS DOUBLE), TRY_CAST({cleaned} AS DOUBLE))"
+    # coalesce looks at its second argument only where the first is NULL. The CASE around that keeps DuckDB from computing
+    # its common parts beforehand for every row, which costs thirty times the plain cast.
+    second = f"CASE WHEN {name} IS NULL THEN NULL ELSE TRY_CAST({cleaned} AS DOUBLE) END"
+    return f"coalesce(TRY_CAST({name} AS DOUBLE), {second})"
