@@ -22,6 +22,8 @@ from fusion.geo.datum import DATUMS
 from fusion.geo.grid import Bounds, Cells, check_resolution
 from fusion.ingest.columns import FILE_NAME, Roles, check_alike, find_known_roles, find_roles
 from fusion.ingest.datumguess import DatumPreview, guess_datum
+from fusion.ingest.devices import MASK, DeviceScan
+from fusion.ingest.devices_copies import nameless_copies
 from fusion.ingest.exports import list_sources
 from fusion.ingest.frame import DEFAULT_RESOLUTION
 from fusion.ingest.indexing import index_places, index_times, place_table
@@ -32,6 +34,7 @@ from fusion.ingest.sampling import choose_sources, sample_exports
 from fusion.ingest.scan import Scan, connect
 from fusion.ingest.tables import Table
 from fusion.ingest.times import check_timezone, instants_of, join_date_and_hour
+from fusion.ingest.towers import Towers, towers_of
 
 _MOST_ROWS = 200_000
 _MOST_PLACES = 20_000  # of which the datum is judged
@@ -188,7 +191,7 @@ def preview_signaling(
             would_take=0,
             would_reject={},
             extent=None,
-            sample=_first_rows(tables[0]),
+            sample=_first_rows(tables[0], chosen, options),
             warnings=(*passed, *notes),
             problem=None,
         )
@@ -213,22 +216,33 @@ def _judged(
     try:
         roles = [find_roles(table, chosen, options) for table in tables]
         check_alike([table.name for table in tables], roles)
-        with connect(scratch) as connection:
-            scan = Scan(connection, tables, roles, chosen.sums_rows)
+        towers = towers_of(options, roles[0])
+        private = tables if chosen.counts_devices else []
+        with connect(scratch) as connection, nameless_copies(private, scratch):
+            scan: Scan | DeviceScan = (
+                DeviceScan(connection, tables, roles, scratch, towers)
+                if chosen.counts_devices
+                else Scan(connection, tables, roles, chosen.sums_rows)
+            )
             scan.group()
             shown = replace(shown, times=_times(scan.distinct_times(), roles[0].time, shown.timezone))
             where = scan.distinct_places()
-            shown = replace(shown, datum=_datum(where, roles[0], city, chosen, options, shown.resolution))
+            shown = replace(shown, datum=_datum(where, roles[0], towers, city, chosen, options, shown.resolution))
             return _counted(shown, scan, where, city, chosen, options)
     except InputError as error:
         return replace(shown, problem=str(error), warnings=(*shown.warnings, *_datum_warning(shown.datum)))
 
 
 def _counted(
-    shown: Preview, scan: Scan, where: pd.DataFrame, city: City | None, chosen: Preset, options: SignalingOptions
+    shown: Preview,
+    scan: Scan | DeviceScan,
+    where: pd.DataFrame,
+    city: City | None,
+    chosen: Preset,
+    options: SignalingOptions,
 ) -> Preview:
     """Add what would be taken of the sample and what rejected, by the same passes as an ingest."""
-    places = index_places(where, scan.roles[0], _own_bounds(city), chosen, options, shown.resolution)
+    places = index_places(where, scan.roles[0], _own_bounds(city), chosen, options, shown.resolution, scan.towers)
     times, _ = index_times(scan.distinct_times(), shown.timezone)
     scan.index(place_table(where, places), times)
     scan.judge()
@@ -289,8 +303,13 @@ def _file(table: Table, sizes: dict[str, int]) -> FilePreview:
     )
 
 
-def _first_rows(table: Table) -> tuple[dict[str, str | None], ...]:
+def _first_rows(table: Table, chosen: Preset, options: SignalingOptions) -> tuple[dict[str, str | None], ...]:
+    """The first rows; of device records only the places and times, as any other column may hold an id."""
     rows = table.sample.head(_SHOWN_ROWS).astype(object)
+    if chosen.counts_devices:
+        known = find_known_roles(table, chosen, options)
+        hidden = [column for column in rows.columns if column not in (*known.place, *known.time)]
+        rows[hidden] = MASK
     return tuple(
         {str(column): None if pd.isna(cell) else str(cell) for column, cell in zip(rows.columns, row, strict=True)}
         for row in rows.itertuples(index=False)
@@ -337,6 +356,7 @@ def _local(hour_us: int, timezone: str) -> str:
 def _datum(
     where: pd.DataFrame,
     roles: Roles,
+    towers: Towers | None,
     city: City | None,
     chosen: Preset,
     options: SignalingOptions,
@@ -345,7 +365,7 @@ def _datum(
     some = where.sample(min(_MOST_PLACES, len(where)), random_state=0)
     return guess_datum(
         options.datum or "wgs84",
-        lambda datum: index_places(some, roles, None, chosen, replace(options, datum=datum), resolution),
+        lambda datum: index_places(some, roles, None, chosen, replace(options, datum=datum), resolution, towers),
         _own_bounds(city),
         _labelled(city),
     )
