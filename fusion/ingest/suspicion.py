@@ -93,6 +93,8 @@ def _median_of_others(values: Floats) -> Floats:
 
 def median(values: Floats, least: int = 1) -> Floats:
     """Return the median along the last axis, NaN passed over; NaN where fewer than `least` values are."""
+    if not values.shape[-1]:  # no cell is busy: all is suppressed or zero
+        return np.full(values.shape[:-1], np.nan, dtype=np.float32)
     ordered = np.sort(values, axis=-1)
     count = np.isfinite(ordered).sum(axis=-1)
     below, above = ((np.maximum(count - 1, 0) // 2)[..., None], (count // 2).clip(max=values.shape[-1] - 1)[..., None])
