@@ -28,7 +28,7 @@ from fusion.ingest.exports import list_sources
 from fusion.ingest.frame import DEFAULT_RESOLUTION
 from fusion.ingest.indexing import index_places, index_times, place_table
 from fusion.ingest.options import SignalingOptions
-from fusion.ingest.presets import Preset, preset
+from fusion.ingest.presets import USER_HEADERS, Preset, find_header, preset
 from fusion.ingest.quality import REASONS
 from fusion.ingest.sampling import choose_sources, sample_exports
 from fusion.ingest.scan import Scan, connect
@@ -203,7 +203,8 @@ def _judged(
 ) -> Preview:
     """Add what the columns hold; stop where an ingest would, and say why."""
     known = find_known_roles(tables[0], chosen, options)
-    values = {column: measure.id for column, measure in zip(known.values, known.measures, strict=True)}
+    # Records of devices have a measure and no column of it.
+    values = {column: measure.id for column, measure in zip(known.values, known.measures, strict=False)}
     tower = known.place if known.kind == "tower" else ()
     roles_shown = RolesPreview(known.kind or None, known.place, known.time, values, known.user, tower)
     used = {*known.place, *known.time, *known.values, known.user}
@@ -306,6 +307,9 @@ def _file(table: Table, sizes: dict[str, int]) -> FilePreview:
 def _first_rows(table: Table, chosen: Preset, options: SignalingOptions) -> tuple[dict[str, str | None], ...]:
     """The first rows; of device records only the places and times, as any other column may hold an id."""
     rows = table.sample.head(_SHOWN_ROWS).astype(object)
+    user = find_header(table.columns, USER_HEADERS)
+    if user:
+        rows[user] = MASK
     if chosen.counts_devices:
         known = find_known_roles(table, chosen, options)
         hidden = [column for column in rows.columns if column not in (*known.place, *known.time)]
