@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fusion.city import City, CityInfo
+from fusion.city import City, CityInfo, Measure
 from fusion.errors import CityError
 from fusion.ingest.suspicion import Course, days_of, frozen_runs, level_of, outliers_of
 
@@ -105,7 +105,7 @@ def inspect_activity(path: Path, info: CityInfo, most_judged: int = MOST_JUDGED)
         every = -(-len(cells) * info.hours // most_judged)
         judged = cells[::every]
         for measure in info.measures:
-            tally = _tally(path, measure.id, cells, every, first_us, info.hours)
+            tally = _tally(path, measure, cells, every, first_us, info.hours)
             found["coverage"][measure.id] = {"min_count": measure.min_count, **_coverage(tally, span)}
             share = {} if every == 1 else {"share_judged": len(judged) / len(cells)}
             level = level_of(tally.values)
@@ -141,15 +141,16 @@ def _plain(column: pa.Array) -> NDArray[Any]:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _tally(path: Path, measure: str, cells: NDArray[np.uint64], every: int, first_us: int, hours: int) -> _Tally:
+def _tally(path: Path, measure: Measure, cells: NDArray[np.uint64], every: int, first_us: int, hours: int) -> _Tally:
     index = pd.Index(cells)
     tally = _Tally.empty(len(cells), -(-len(cells) // every), hours)
-    for cell, hour_us, value, hidden in _columns(path, ["cell", "hour", measure, f"{measure}_suppressed"]):
+    for cell, hour_us, value, hidden in _columns(path, ["cell", "hour", measure.id, f"{measure.id}_suppressed"]):
+        small = (value > 0) & (value <= measure.min_count)  # as the store: a threshold raised since hides more
         place = index.get_indexer(pd.Index(cell))
         hour = (hour_us - first_us) // _HOUR_US
         if len(hour) and not (hour.min() >= 0 and hour.max() < hours and place.min() >= 0):
             raise OSError(f"it has hours beyond its {hours}, or changed while it was read")
-        tally.add(place, hour, value, hidden, every)
+        tally.add(place, hour, np.where(small, np.float32(np.nan), value), hidden | small, every)
     return tally
 
 
