@@ -25,6 +25,7 @@ PAGES = (
     ("predict", "Predict", ":material/travel_explore:"),
     ("compare", "Compare", ":material/compare_arrows:"),
     ("ablation", "Ablation", ":material/science:"),
+    ("data", "Data", ":material/database:"),
 )
 
 

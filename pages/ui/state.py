@@ -24,6 +24,7 @@ from pages.ui.language import LANG, t
 CITY = "city"  # name of the city
 CELL = "cell"  # the one cell whose profile is shown, H3 index as int, or absent
 REGION = "cells"  # the cells to work on (Predict), sorted tuple of ints
+PART = "part"  # part of the Data page that is shown: report, ingest or disk
 HOUR = "hour"  # start of the hour shown, UTC, pandas Timestamp, or absent
 
 PAGE = "_page"  # url path of the page shown last
@@ -72,6 +73,8 @@ def restore(asked: dict[str, str]) -> None:
     cities = caches.cities()
     names = [city.name for city in cities]
     problem = None
+    if asked.get(PART):
+        st.session_state[PART] = asked[PART]
     if asked.get(CITY) in names:
         set_city(asked[CITY])
     elif CITY in asked:
@@ -104,6 +107,8 @@ def save() -> None:
         chosen[REGION] = tokens
     if st.session_state.get(HOUR) is not None:
         chosen[HOUR] = st.session_state[HOUR].strftime(HOUR_FORMAT)
+    if st.session_state.get(PAGE) == "data":
+        chosen[PART] = st.session_state.get(PART)
     wanted = {key: value for key, value in chosen.items() if value}
     before = dict(st.query_params.items())
     if before != wanted:
