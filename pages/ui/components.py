@@ -129,6 +129,11 @@ def table_under(table: pd.DataFrame, name: str, column_config: dict | None = Non
         )
 
 
+def pair(what: str, how: str) -> str:
+    """Return a line "what: how" with the language's own colon."""
+    return t("{what}: {how}", what=what, how=how)
+
+
 def stale_notice(reasons: "tuple[str, ...] | list[str]", what: str) -> None:
     """Say that results no longer match what is here; `reasons` as of `fusion.training.runs.stale_reasons`."""
     texts = {

@@ -53,7 +53,7 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
     for row in rows:
         columns = st.columns([2, 2, 2, 3], vertical_alignment="center")
         columns[0].metric(
-            t("{what}: {how}", what=row["part"], how=t("{unit} read", unit=row["unit"])),
+            components.pair(row["part"], t("{unit} read", unit=row["unit"])),
             f"{row['read']:,}",
             border=True,
         )
@@ -61,9 +61,7 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
         columns[2].metric(t("rejected"), f"{row['rejected']:,}", border=True)
         sum_ = f"{row['taken']:,} + {row['rejected']:,} = {row['taken'] + row['rejected']:,}"
         if row["adds_up"]:
-            columns[3].markdown(
-                ":material/check_circle: " + t("{what}: {how}", what=sum_, how=t("every one is accounted for."))
-            )
+            columns[3].markdown(":material/check_circle: " + components.pair(sum_, t("every one is accounted for.")))
         else:
             columns[3].error(f"{sum_} ≠ {row['read']:,}", icon=":material/error:")
     for line in quality.accounts(dict(report)):
@@ -75,7 +73,7 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
             continue
         counts = view.reasons(found.get("rejected_by_reason", {}), lang)
         if counts:
-            st.markdown(t("{what}: {how}", what=f"**{names.get(part, part)}**", how=t("rejected, by reason")))
+            st.markdown(components.pair(f"**{names.get(part, part)}**", t("rejected, by reason")))
             st.plotly_chart(
                 figures.reasons_figure(counts, lang, t("Rejected")),
                 key=f"data_reasons_{part}_{name}",
@@ -91,7 +89,7 @@ def _show_reading(report: Mapping[str, Any]) -> None:
     if not rows or "preset" not in report:
         return
     with st.expander(t("How the signaling was read")):
-        st.markdown("\n".join("- " + t("{what}: {how}", what=what, how=f"**{how}**") for what, how in rows))
+        st.markdown("\n".join("- " + components.pair(what, f"**{how}**") for what, how in rows))
 
 
 def _checks(city: City, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -137,7 +135,7 @@ def _show_agreement(report: Mapping[str, Any]) -> None:
             st.caption(t("Not measured at this ingest."))
             return
         for name, share in view.agreement_rows(agreement, t):
-            st.markdown(t("{what}: {how}", what=name, how=f"**{share}**"))
+            st.markdown(components.pair(name, f"**{share}**"))
         if said := view.shift_words(agreement, t):
             st.markdown(said)
         for line in agreement.get("warnings", ()):

@@ -59,12 +59,8 @@ def _show(preview: Preview, kind: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**{t('What was recognised')}** `{PRESETS[kind]}`")
-        st.markdown(
-            "\n".join(
-                "- " + t("{what}: {how}", what=role, how=f"**{_code(how)}**")
-                for role, how in view.role_rows(preview, lang, t)
-            )
-        )
+        rows = view.role_rows(preview, t)
+        st.markdown("\n".join(f"- {components.pair(role, f'**{_code(how)}**')}" for role, how in rows))
     with right:
         _show_datum(preview)
         if preview.would_reject:

@@ -137,7 +137,7 @@ def file_rows(preview: Preview, t: Say) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "size", "written", "columns"])
 
 
-def role_rows(preview: Preview, lang: str, t: Say) -> list[tuple[str, str]]:
+def role_rows(preview: Preview, t: Say) -> list[tuple[str, str]]:
     """Return what was recognised: role, and the columns and how they are read."""
     rows: list[tuple[str, str]] = []
     roles = preview.roles
