@@ -1,15 +1,18 @@
 """A process that writes to a city and dies where it is told to; `tests/test_city.py` talks to it.
 
 Each line of its input is a JSON command: `files`, `city`, and one of `die_at` (a progress text), `die_on` (a function,
-which of its calls, before or after it) or `file_limit` (the bytes a file may have, as on a full disk). It forks, so
-that imports are paid once, and answers with a line: the child's exit status and the FusionError that it met.
+which of its calls, before or after it), `kill_after_s` (seconds) or `file_limit` (the bytes a file may have, as on a
+full disk). It forks, so that imports are paid once, and answers with a line: the child's exit status, the FusionError
+that it met and the seconds that it lived.
 """
 
 import json
 import os
 import resource
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,12 +73,13 @@ def work(command: dict) -> None:
 
 def main() -> None:
     for line in sys.stdin:
+        command = json.loads(line)
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
             try:
-                work(json.loads(line))
+                work(command)
             except FusionError as error:
                 os.write(writer, str(error).encode())
                 os._exit(2)
@@ -84,10 +88,16 @@ def main() -> None:
                 os._exit(1)
             os._exit(0)
         os.close(writer)
+        begun = time.perf_counter()
+        # the pipe is readable when the child is done before its time
+        if "kill_after_s" in command and not select.select([reader], [], [], command["kill_after_s"])[0]:
+            os.kill(child, signal.SIGKILL)
         with os.fdopen(reader) as pipe:
             message = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sys.stdout.write(json.dumps({"status": status, "message": message}) + "\n")
+        sys.stdout.write(
+            json.dumps({"status": status, "message": message, "lived_s": time.perf_counter() - begun}) + "\n"
+        )
         sys.stdout.flush()
 
 

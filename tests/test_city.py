@@ -109,7 +109,9 @@ def test_cities_are_listed_by_name_and_deleted_whole(tmp_path):
         open_city("a-town", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "Town", "a b", "../x", "a/b", "城", "-a", "reference", "incoming", "a" * 65, "a_b"])
+@pytest.mark.parametrize(
+    "name", ["", "Town", "a b", "../x", "a/b", "城", "-a", "reference", "incoming", "a" * 65, "a_b"]
+)
 def test_names_that_no_folder_should_have(name):
     with pytest.raises(InputError, match="cannot name a city"):
         check_name(name)
