@@ -38,6 +38,7 @@ __all__ = [
 
 FILES = ("activity.parquet", "imagery.tif", "functions.parquet", "quality.json", "rejects.parquet")
 _DATA = ("activity", "imagery", "functions")
+REGIONS = "regions"  # the fingerprint that a city without a map has instead
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,24 @@ class City:
         return self.path / "samples"
 
     @property
+    def has_map(self) -> bool:
+        """Whether its samples are cells of a map; False for regions without a place (URFC), which bring samples along.
+
+        Those lie in `region_samples`, not in a cache: nothing could extract them again.
+        """
+        return not (self.info.fingerprints or {}).get(REGIONS)
+
+    @property
+    def region_samples(self) -> Path:
+        """The SampleSet that a city without a map consists of."""
+        return self.samples / f"{REGIONS}-{(self.info.fingerprints or {}).get(REGIONS, '')[:8]}"
+
+    @property
+    def can_train(self) -> bool:
+        """Whether all is here that a model is trained on: signaling, imagery and functions, or ready regions."""
+        return not self.has_map or (self.has_activity and self.has_imagery and self.has_functions)
+
+    @property
     def runs(self) -> Path:
         """Trained runs of this city."""
         return self.path / "runs"
@@ -110,7 +129,8 @@ class City:
     def fingerprint(self) -> str:
         """Hash of the values and pixels of this city, 16 hexadecimal digits."""
         prints = self.info.fingerprints or {}
-        return fingerprint_text(json.dumps({key: prints.get(key, "") for key in _DATA}, sort_keys=True))
+        parts = {key: prints.get(key, "") for key in _DATA} | {key: prints[key] for key in (REGIONS,) if key in prints}
+        return fingerprint_text(json.dumps(parts, sort_keys=True))
 
     def run_folders(self) -> list[Path]:
         """Return the folders of finished runs: the city's own, then those that ship."""
@@ -265,15 +285,27 @@ class CityWriter:
         return self.path / f"{name}.{self._token}.new"
 
 
+def _check_kind(path: Path, has_map: bool) -> None:
+    if not (path / "city.toml").is_file():
+        return
+    found = open_city(path)
+    if has_map and not found.has_map:
+        raise CityError(f"city {path.name} holds regions without a map (URFC): name another city for data with places")
+    if not has_map and (found.has_activity or found.has_imagery or found.has_functions):
+        raise CityError(f"city {path.name} has a map, and regions of URFC have no place on it: name another city")
+
+
 @contextmanager
-def write_city(path: Path, wait_s: float = 0.0) -> Iterator[CityWriter]:
+def write_city(path: Path, wait_s: float = 0.0, has_map: bool = True) -> Iterator[CityWriter]:
     """Hold a city's lock for one transaction; without `commit()` the city stays as it was.
 
     Args:
         path: the city's folder; made if absent.
         wait_s: how long to wait for another writer, in seconds.
+        has_map: what is to be written: data on a map, or regions without a place (URFC). A city is one or the other.
 
     Raises:
+        CityError: the city that is there is of the other kind.
         CityLockedError: another writer holds the city.
     """
     check_name(path.name)
@@ -284,6 +316,7 @@ def write_city(path: Path, wait_s: float = 0.0) -> Iterator[CityWriter]:
         finish_commit(path)
         writer = CityWriter(path)
         writer.discard()
+        _check_kind(path, has_map)
         try:
             yield writer
         finally:

@@ -50,9 +50,7 @@ def ingest_signaling_command(
     resolution: Annotated[int | None, typer.Option(help="H3 resolution; a new city has 9.")] = None,
     min_count: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Suppress sums of this and below (15; milan 0); of one: outflow=5. Repeat for several."
-        ),
+        typer.Option(help="Suppress sums of this and below (15; milan 0); of one: outflow=5. Repeat for several."),
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show what is recognised, and write nothing.")] = False,
     as_json: AsJson = False,
@@ -122,6 +120,35 @@ def ingest_functions_command(
 
     result = ingest_functions(file, _city_path(city), field, mapping, progress=progress_line("functions"))
     typer.echo(f"{city}: {result}")
+
+
+@ingest.command("urfc")
+def ingest_urfc_command(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds train_image and train_visit.")],
+    city: CityName,
+    resize: Annotated[bool, typer.Option(help="Bring images of another size to 100 x 100 px.")] = False,
+    drop_blank: Annotated[bool, typer.Option(help="Refuse regions whose image is one colour.")] = False,
+    jobs: Annotated[int | None, typer.Option(help="Threads; one a processor by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a city without a map of URFC's images and visit files: regions to train on.
+
+    Example: python -m fusion ingest urfc URFC --city urfc
+    """
+    from fusion.extract.urfc import UrfcOptions, ingest_urfc
+
+    options = UrfcOptions(resize=resize, drop_blank=drop_blank, jobs=jobs)
+    quality = ingest_urfc(folder, _city_path(city), options, progress=progress_line("urfc"))
+    if as_json:
+        show_json(quality)
+        return
+    part = quality["urfc"]
+    typer.echo(
+        f"{city}: {part['regions']:,} regions of {part['files_read']:,} files, {part['files_rejected']:,} rejected "
+        f"{part['files_rejected_by_reason'] or ''}".rstrip()
+        + f"; {part['entries_taken']:,} of {part['entries_read']:,} entries; {len(part['missing_dates'])} dates with "
+        f"missing hours; {part['blank_images']:,} blank images"
+    )
 
 
 def _city_path(name: str) -> Path:

@@ -49,12 +49,16 @@ def build_samples(
     Raises:
         ConfigError: an option is out of range.
         CityError: imagery or signaling is missing, cannot be read, or they do not overlap.
+
+    A city without a map (URFC) has one set, of its own grid: that is returned whatever the options.
     """
     if layout not in LAYOUTS or chip_px < 1 or not chip_m > 0 or k < 0:
         raise ConfigError(
             f"samples with layout {layout!r}, {chip_px} px, {chip_m} m, k {k} cannot be cut: use days or hours, "
             "1 or more pixels, more than 0 m and k of 0 or more"
         )
+    if not city.has_map:
+        return _regions(city)
     if not city.has_activity:
         raise CityError(f"city {city.name} has no signaling: bring some in with `ingest signaling`")
     if not city.has_imagery:
@@ -141,6 +145,13 @@ def _source(city: City, layout: str, chip_px: int, chip_m: float, k: int) -> str
     read = [info.timezone, info.first_hour, info.hours, info.resolution, [measure.id for measure in info.measures]]
     versions = [VERSION, EXTRACT_VERSION, list(IDS)]
     return json.dumps([city.fingerprint(), read, versions, layout, chip_px, float(chip_m), k])
+
+
+def _regions(city: City) -> SampleSet:
+    try:
+        return SampleSet.load(city.region_samples)
+    except SampleError as error:
+        raise CityError(f"city {city.name}: its regions cannot be read ({error}): run `ingest urfc` again") from None
 
 
 def _load(folder: Path) -> SampleSet | None:

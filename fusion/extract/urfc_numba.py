@@ -1,12 +1,11 @@
 """Visit files scanned by compiled code, one pass over the bytes without the interpreter's lock; needs numba.
 
-Import this module only where numba may be missing: the import fails then.
+Where numba is not installed, importing this module fails.
 """
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -52,33 +51,34 @@ def _tables() -> tuple[NDArray[np.int16], NDArray[np.int8]]:
 _DAYS, _HOURS = _tables()
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any, bits: int) -> Any:
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
     data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-    return builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(bits).as_pointer())
+    return builder.bitcast(builder.gep(data, [arguments[1]]), context.get_value_type(kind).as_pointer())
 
 
 # numba's own indexing minds negative places, and its views of eight bytes cost 20 times as much as a load.
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _word(typingctx: Any, array: Any, at: Any) -> Any:
     """Load eight bytes of a uint8 array from any place, the first one lowest."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_place(context, builder, signature, arguments, 64), align=1)
+        return builder.load(_place(context, builder, signature, arguments, types.uint64), align=1)
 
     return types.uint64(array, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _byte(typingctx: Any, array: Any, at: Any) -> Any:
     """Load one byte of a uint8 array as int64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.load(_place(context, builder, signature, arguments, 8)), ir.IntType(64))
+        byte = builder.load(_place(context, builder, signature, arguments, types.uint8))
+        return builder.zext(byte, context.get_value_type(types.int64))
 
     return types.int64(array, types.int64), generate
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _calendar(buffer: NDArray[np.uint8], start: int, end: int) -> int:
     """Say why the text from start to end names no day of the table: not a date, or one outside."""
     if end - start != 8:
@@ -99,7 +99,7 @@ def _calendar(buffer: NDArray[np.uint8], start: int, end: int) -> int:
     return OUTSIDE_DATES if 1 <= day <= last else BAD_DATE
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _day(buffer: NDArray[np.uint8], at: int, days: NDArray[np.int16]) -> int:
     """Return the day that the eight bytes name, -1 if they name none of the table."""
     word = _word(buffer, at)
@@ -117,14 +117,14 @@ def _day(buffer: NDArray[np.uint8], at: int, days: NDArray[np.int16]) -> int:
     return days[month * 32 + day]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _ends(buffer: NDArray[np.uint8], at: int) -> bool:
     """Tell whether the line ends here."""
     sign = _byte(buffer, at)
     return sign == _LF or (sign == _CR and _byte(buffer, at + 1) == _LF)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _visits(
     buffer: NDArray[np.uint8],
     at: int,
@@ -138,8 +138,8 @@ def _visits(
 ) -> int:
     """Count what follows the tab of a line; return where the line ends (its newline, or the CR before it).
 
-    `stamps` and `masks` (182,) say which hours the user `stamp` was counted in; `counts` is (182 x 24,), `found` (11,) is what
-    this line adds to a tally.
+    `stamps` and `masks` (182,) say which hours the user `stamp` was counted in; `counts` is (182 x 24,);
+    `found` (11,) is what this line adds to a tally.
     """
     read, taken = 0, 0
     while True:
@@ -180,7 +180,7 @@ def _visits(
         at = end + 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _odd_item(buffer: NDArray[np.uint8], at: int, days: NDArray[np.int16], found: NDArray[np.int64]) -> tuple[int, int]:
     """Refuse an item without a date of the table or without hours; return where it ends and how many entries it has."""
     end = at
@@ -196,7 +196,7 @@ def _odd_item(buffer: NDArray[np.uint8], at: int, days: NDArray[np.int16], found
     return end, entries
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _user_end(buffer: NDArray[np.uint8], at: int) -> tuple[int, np.uint64]:
     """Return where the user's hash ends (a tab or the newline), and a hash of it."""
     mixed = np.uint64(0)
@@ -217,7 +217,7 @@ def _user_end(buffer: NDArray[np.uint8], at: int) -> tuple[int, np.uint64]:
         at += 8
 
 
-@njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(nogil=True, inline="always")
 def _first_line(
     buffer: NDArray[np.uint8],
     line: int,
@@ -247,7 +247,7 @@ def _first_line(
     return line
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _scan(
     buffer: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -325,7 +325,7 @@ def _scan(
     return refused
 
 
-@njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(nogil=True, inline="always")
 def _settle(
     tally: NDArray[np.int64], found: NDArray[np.int64], rejects: NDArray[np.int64], refused: int, file: int, line: int
 ) -> int:
@@ -347,7 +347,7 @@ def _settle(
     return refused
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _refuse(rejects: NDArray[np.int64], refused: int, file: int, line: int, reason: int, number: int) -> int:
     if refused < len(rejects):
         rejects[refused, 0], rejects[refused, 1] = file, line + 1

@@ -71,7 +71,7 @@ def _count(
     def fail(places: NDArray[np.int64]) -> None:
         whole[np.searchsorted(starts, places, side="right") - 1] = False
 
-    line, last, of_file = _lines(b, starts, ends)
+    line, of_file = _lines(b, starts, ends)
     item = np.flatnonzero((b == _TAB) | (b == _COMMA))  # the sign before each item
     tab = item[b[item] == _TAB]
     tabs_before = np.searchsorted(tab, np.append(line, len(b)))
@@ -108,14 +108,13 @@ def _count(
 
 def _lines(
     b: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return where each line begins and its newline lies, and its file."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each line begins, and its file."""
     newline = np.flatnonzero(b == _LF)
     begins = np.unique(np.concatenate([starts, newline + 1]))
     of_file = np.searchsorted(starts, begins, side="right") - 1
     kept = begins < ends[of_file]
-    begins, of_file = begins[kept], of_file[kept]
-    return begins, newline[np.searchsorted(newline, begins)], of_file
+    return begins[kept], of_file[kept]
 
 
 def _days(b: NDArray[np.uint8], item: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from fusion.ingest.inspection import inspect_activity
 from fusion.ingest.presets import PRESETS
 from fusion.ingest.tables import quote
 
-PARTS = ("imagery", "functions")
+PARTS = ("imagery", "functions", "urfc")
 _FILES = {"signaling": "activity.parquet", "imagery": "imagery.tif", "functions": "functions.parquet"}
 
 REASONS: dict[str, tuple[str, str]] = {
@@ -39,6 +39,25 @@ REASONS: dict[str, tuple[str, str]] = {
     "conflict": ("contradicts an earlier row of that place and hour", "与同一位置同一时间的行矛盾"),
     "unmapped": ("a class that the mapping does not have", "映射中没有的类别"),
     "bad_geometry": ("a polygon that cannot be mended", "无法修复的多边形"),
+    "blank_line": ("an empty line", "空行"),
+    "no_tab": ("a line without a tab", "缺少制表符的行"),
+    "no_user": ("a line without a user", "缺少用户标识的行"),
+    "no_entry": ("a line without a date and hour that can be read", "没有可识别日期与小时的行"),
+    "bad_date": ("not a date", "日期无法识别"),
+    "outside_dates": ("a date outside the half year", "日期不在半年范围内"),
+    "bad_hour": ("not an hour from 00 to 23", "小时不在 00 至 23 之间"),
+    "repeated": ("an hour that this user has already", "该用户重复的小时"),
+    "unknown_file": ("a file of another kind", "其他类型的文件"),
+    "bad_name": ("a name without region and class", "文件名缺少区域编号或类别"),
+    "class_conflict": ("name and folder give different classes", "文件名与文件夹的类别不一致"),
+    "repeated_name": ("a second file of that name", "重名文件"),
+    "no_partner": ("an image without visits, or visits without an image", "图像与访问文件不成对"),
+    "partner_rejected": ("its image or visit file was rejected", "与其成对的文件被拒绝"),
+    "corrupt_image": ("an image that cannot be decoded", "图像损坏"),
+    "wrong_size": ("an image of another size", "图像尺寸不符"),
+    "blank_image": ("an image of one colour", "单色图像"),
+    "unreadable": ("a file that cannot be read", "文件无法读取"),
+    "no_entries": ("a visit file without a single entry", "没有任何记录的访问文件"),
 }
 _EMPTY = {"rows_read": 0, "rows_taken": 0, "rows_rejected": 0, "rejected_by_reason": {}, "files": [], "warnings": []}
 

@@ -17,6 +17,7 @@ P chip pixels a side, K = 2k + 1 cells a side of the neighbourhood.
 
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -158,6 +159,23 @@ class SampleDraft:
             self.temporary / f"{name}.npy", mode="w+", dtype=_DTYPES[name], shape=shape
         )
         return array
+
+    def shorten(self, name: str, count: int) -> None:
+        """Keep the first `count` rows of an array that `create` made longer than was needed."""
+        path = self.temporary / f"{name}.npy"
+        with path.open("rb+") as file:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            length = file.tell()
+            header = io.BytesIO()
+            about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape[1:])}
+            np.lib.format.write_array_header_1_0(header, about)
+            # numpy leaves room in a header for its first number to grow, so a smaller one takes no more.
+            if version != (1, 0) or len(header.getvalue()) != length or count > shape[0]:
+                raise SampleError(f"{path.name} of shape {shape} cannot be cut to {count} rows: extract it again")
+            file.seek(0)
+            file.write(header.getvalue())
+            file.truncate(length + math.prod((count, *shape[1:])) * dtype.itemsize)
 
     def put(self, name: str, values: Any) -> None:
         """Write a whole array; its values must fit the dtype that the file must have."""
