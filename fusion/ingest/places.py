@@ -82,7 +82,7 @@ def places_of_cells(texts: pd.Series, datum: str, resolution: int, frame: Bounds
     Raises:
         InputError: the datum is unknown.
     """
-    cells = np.array([_cell(text) for text in texts.astype("string").fillna("")], dtype=np.uint64)
+    cells = np.array([cell_of_text(text) for text in texts.astype("string").fillna("")], dtype=np.uint64)
     valid = np.zeros(len(cells), dtype=bool)
     valid[cells != 0] = are_cells(cells[cells != 0])
     fine = np.array(
@@ -188,7 +188,8 @@ def _check_china(x: NDArray, y: NDArray, rows: NDArray, datum: str) -> None:
         )
 
 
-def _cell(text: str) -> int:
+def cell_of_text(text: str) -> int:
+    """Read an H3 cell as exports spell it, hexadecimal or decimal; 0 for what cannot be one."""
     text = text.strip()
     try:
         # Decimal H3 indexes of resolutions 0 to 15 have 18 or 19 digits, hexadecimal ones 15 or 16.

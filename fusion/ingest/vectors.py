@@ -1,4 +1,4 @@
-"""Polygons from a vector file: GeoJSON, GeoPackage or Shapefile, in WGS-84."""
+"""Features of a vector file: GeoJSON, GeoPackage or Shapefile, in longitude and latitude."""
 
 import warnings
 from pathlib import Path
@@ -9,15 +9,17 @@ import pyogrio
 from fusion.errors import InputError
 
 
-def read_polygons(path: Path, what: str) -> geopandas.GeoDataFrame:
+def read_polygons(path: Path, what: str, layer: str | None = None) -> geopandas.GeoDataFrame:
     """Read the features of a file, in longitude and latitude of its datum.
 
     Args:
-        path: the file.
+        path: the file; a Shapefile may be in a .zip.
         what: what the user calls it, for messages.
+        layer: which of its layers, where it has several.
 
     Raises:
-        InputError: there is no such file, it is no vector file, has no features or no reference system.
+        InputError: there is no such file, it is no vector file, has no features or no reference system, or the layer
+            is not there or not named.
     """
     if not path.is_file():
         raise InputError(f"{what} {path.name}: there is no such file: check the path")
@@ -25,9 +27,10 @@ def read_polygons(path: Path, what: str) -> geopandas.GeoDataFrame:
         with warnings.catch_warnings():
             # GDAL warns of rings that are wound or closed unusually; what is wrong with a geometry is judged later.
             warnings.simplefilter("ignore")
-            table = geopandas.read_file(path, engine="pyogrio")
+            chosen = _pick_layer(path, what, layer)
+            table = _read(path, chosen)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError, ValueError) as error:
-        first = str(error).splitlines()[0]
+        first = str(error).splitlines()[0].replace(str(path), path.name)
         raise InputError(
             f"{what} {path.name} cannot be read ({first}): give GeoJSON, GeoPackage or Shapefile"
         ) from None
@@ -36,6 +39,28 @@ def read_polygons(path: Path, what: str) -> geopandas.GeoDataFrame:
     if table.crs is None:
         raise InputError(f"{what} {path.name} has no coordinate reference system: save it with one (EPSG:4326)")
     return table.to_crs(4326)
+
+
+def _pick_layer(path: Path, what: str, wanted: str | None) -> str | None:
+    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    have = ", ".join(names)
+    if wanted is not None and wanted not in names:
+        raise InputError(f"{what} {path.name} has no layer {wanted!r}: it has {have or 'none'}; name one with --layer")
+    if wanted is None and len(names) > 1:
+        raise InputError(f"{what} {path.name} has several layers: name one with --layer: {have}")
+    return wanted
+
+
+def _read(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
+    # Without a .cpg file a Shapefile does not say how its texts are spelled: in China mostly GBK, lately UTF-8.
+    silent = path.suffix.lower() == ".shp" and not any(path.with_suffix(end).is_file() for end in (".cpg", ".CPG"))
+    for encoding in ("UTF-8", "GB18030") if silent else (None,):
+        try:
+            return geopandas.read_file(path, engine="pyogrio", layer=layer, encoding=encoding)
+        except UnicodeDecodeError:
+            if encoding != "UTF-8":
+                raise
+    raise AssertionError("unreachable")
 
 
 def pick_column(columns: list[str], wanted: str | None, default: str | None, where: str, option: str) -> str:
