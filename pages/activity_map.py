@@ -25,6 +25,9 @@ def render() -> None:
     if city is None:
         return
     components.synthetic_banner(city)
+    if not city.has_map:
+        components.no_map(city)
+        return
     if not city.has_activity:
         _without_activity(city)
         return

@@ -6,7 +6,7 @@ from fusion.charts.city_figures import class_figure, states_figure
 from fusion.charts.hourly import totals_figure
 from fusion.city import City
 from fusion.geo import grid
-from pages.ui import caches, components, language, models
+from pages.ui import caches, components, language, models, regions
 from pages.ui.language import pick, t
 from pages.views.formats import interval, percent, points, time_span
 
@@ -21,12 +21,15 @@ def render() -> None:
     st.title(components.title_of(city))
     _introduce(city)
     components.synthetic_banner(city)
-    _show_coverage(city)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _show_totals(city)
-    with right:
-        _show_classes(city)
+    if city.has_map:
+        _show_coverage(city)
+        left, right = st.columns(2, gap="large")
+        with left:
+            _show_totals(city)
+        with right:
+            _show_classes(city)
+    else:
+        regions.show(city)
     _show_headline(city)
     left, right = st.columns(2, gap="large")
     with left:
@@ -41,7 +44,7 @@ def _introduce(city: City) -> None:
     parts = [
         t("synthetic data") if info.provenance == "synthetic" else t("real data"),
         f"{span} ({info.timezone})" if span else t("no signaling yet"),
-        t("H3 resolution {n}", n=info.resolution),
+        t("H3 resolution {n}", n=info.resolution) if city.has_map else t("regions without a map"),
     ]
     st.caption("  ·  ".join(parts))
 

@@ -51,6 +51,9 @@ def render() -> None:
 
 def _usable(city: City) -> list[RunRecord]:
     """Return the city's runs with weights; where there is none, say what is missing."""
+    if not city.has_map:
+        components.no_map(city)
+        return []
     if not (city.has_activity and city.has_imagery):
         missing = t("imagery") if city.has_activity else t("signaling")
         components.empty(

@@ -124,7 +124,7 @@ def ingest_functions_command(
 
 @ingest.command("urfc")
 def ingest_urfc_command(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds train_image and train_visit.")],
+    source: Annotated[Path, typer.Argument(help="The folder, or a zip of it, with train_image and train_visit.")],
     city: CityName,
     resize: Annotated[bool, typer.Option(help="Bring images of another size to 100 x 100 px.")] = False,
     drop_blank: Annotated[bool, typer.Option(help="Refuse regions whose image is one colour.")] = False,
@@ -138,7 +138,7 @@ def ingest_urfc_command(
     from fusion.extract.urfc import UrfcOptions, ingest_urfc
 
     options = UrfcOptions(resize=resize, drop_blank=drop_blank, jobs=jobs)
-    quality = ingest_urfc(folder, _city_path(city), options, progress=progress_line("urfc"))
+    quality = ingest_urfc(source, _city_path(city), options, progress=progress_line("urfc"))
     if as_json:
         show_json(quality)
         return

@@ -43,7 +43,10 @@ def pretrain(
     config = VisionConfig.parse(size)
     options = PretrainConfig() if epochs is None else PretrainConfig(epochs=epochs)
     target = pick_device(device)
-    samples = build_samples(open_city(city), layout=layout, k=k, progress=progress_line("samples"))
+    opened = open_city(city)
+    samples = build_samples(opened, layout=layout, k=k, progress=progress_line("samples"))
+    if not opened.has_map:
+        config = config.fitted_to(samples.meta.chip_px)
     chosen = None if transductive else make_folds(samples, folds, kind=split)[fold]
     report = pretrain_vision(
         samples, pretraining_rows(samples, chosen), config, options, seed, target, out,

@@ -117,6 +117,8 @@ def _parts(report: dict[str, Any]) -> Iterator[str]:
         counted = "" if read is None else f"{read:,} polygons read = {part['polygons_taken']:,} taken + "
         counted += "" if read is None else f"{part['polygons_rejected']:,} rejected; "
         yield f"functions: {counted}{part['cells']:,} cells"
+    if "urfc" in report:
+        yield from _regions(report["urfc"])
     names = {
         "signaling_on_imagery": "signaling cells on imagery",
         "imagery_with_signaling": "imagery with signaling",
@@ -128,6 +130,20 @@ def _parts(report: dict[str, Any]) -> Iterator[str]:
     shares = [f"{name} {agreement[key]:.0%}" for key, name in names.items() if key in agreement]
     if shares:
         yield "agreement: " + ", ".join(shares)
+
+
+def _regions(part: dict[str, Any]) -> Iterator[str]:
+    for unit in ("files", "lines", "entries"):
+        read, taken, rejected = (part[f"{unit}_{what}"] for what in ("read", "taken", "rejected"))
+        why = ", ".join(f"{reason} {number:,}" for reason, number in part[f"{unit}_rejected_by_reason"].items())
+        yield f"urfc {unit}: {read:,} read = {taken:,} taken + {rejected:,} rejected" + (f" ({why})" if why else "")
+    yield (
+        f"regions: {part['regions']:,} in {part['groups']:,} groups, {part['unlabelled']:,} without a class; "
+        f"{part['repeated_numbers']:,} repeated numbers, {part['identical_images']:,} identical images, "
+        f"{part['identical_visits']:,} identical visit files, {part['blank_images']:,} blank images"
+    )
+    if part["missing_dates"]:
+        yield f"dates with missing hours: {', '.join(part['missing_dates'])}"
 
 
 def _table(rows: list[dict[str, str]]) -> str:

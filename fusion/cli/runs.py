@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fusion.cli.console import DEMO, AsJson, CityName, Device, progress_line, read_lines, show_json, show_table
-from fusion.errors import ConfigError, RunError
+from fusion.errors import ConfigError, InputError, RunError
 
 if TYPE_CHECKING:
     from fusion.city import City
@@ -79,7 +79,7 @@ def compare(city: CityName = DEMO, as_json: AsJson = False) -> None:
 def predict(
     city: CityName,
     run: Annotated[str, typer.Option(help="The id of a run with weights: see `runs`.")],
-    cells: Annotated[str, typer.Option(help="`all`, or a file with one H3 cell a line.")],
+    cells: Annotated[str, typer.Option(help="`all`, or a file with one H3 cell (or region id, URFC) a line.")],
     out: Annotated[Path, typer.Option(help="Where to write: .csv, .parquet or .geojson.")],
     device: Device = "auto",
 ) -> None:
@@ -90,11 +90,20 @@ def predict(
     from fusion.city import open_city
     from fusion.geo.grid import from_hex
     from fusion.serving.predictor import predict as predict_cells
+    from fusion.serving.predictor import predict_regions
     from fusion.serving.releases import write_release
     from fusion.store import cells as cells_of
 
     opened = open_city(city)
     folder = run_folder(opened, run)
+    if not opened.has_map:
+        if out.suffix.lower() == ".geojson":
+            raise InputError(f"{out}: regions of city {city} have no place on a map: write .csv or .parquet")
+        ids = None if cells == "all" else read_lines(Path(cells))
+        table = predict_regions(opened, folder, ids, device=device, progress=progress_line("predict"))
+        write_release(table, out)
+        typer.echo(f"{len(table):,} regions: {out}")
+        return
     wanted = cells_of(opened) if cells == "all" else from_hex(read_lines(Path(cells)))
     table = predict_cells(opened, folder, wanted, device=device, progress=progress_line("predict"))
     write_release(table, out)

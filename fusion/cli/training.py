@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fusion.city import City
     from fusion.training.experiment import Experiment
 
+_PATCH = "network.vision.patch"
 Split = Annotated[
     str | None,
     typer.Option(help="spatial (default on a map: test areas apart from training) or random (by cell; it flatters)."),
@@ -48,8 +50,10 @@ def train(
     from fusion.serving.ceilings import known_ceilings
     from fusion.training.experiments import experiment_named
 
-    row = experiment_named(experiment).with_options(options_of(settings))
+    options = options_of(settings)
+    row = experiment_named(experiment).with_options(options)
     opened, folders = _sample_folders(city, [row], progress_line("samples"))
+    row = _fitted(opened, row, folders, options)
     from fusion.training.run import train_run
 
     with _terminable():
@@ -85,9 +89,11 @@ def ablate(
     from fusion.training.ablate import ablate as run_trials
     from fusion.training.ablate import plan
 
-    trials = plan(experiments, range(seeds), folds, run_folds, split, options_of(settings))
+    options = options_of(settings)
+    trials = plan(experiments, range(seeds), folds, run_folds, split, options)
     news = News(trials, as_json)
     opened, folders = _sample_folders(city, [trial.experiment for trial in trials], news.samples)
+    trials = [replace(trial, experiment=_fitted(opened, trial.experiment, folders, options)) for trial in trials]
     news.begin(opened.runs)
     with _terminable():
         outcomes = run_trials(
@@ -127,6 +133,17 @@ def _sample_folders(
     return opened, {
         (layout, k): build_samples(opened, layout=layout, k=k, progress=progress).folder for layout, k in wanted
     }
+
+
+def _fitted(
+    city: "City", row: "Experiment", folders: "dict[tuple[str, int], Path]", options: dict[str, str]
+) -> "Experiment":
+    """Let the patches of a row fill chips that came with the city, unless the user chose their edge."""
+    if city.has_map or _PATCH in options:
+        return row
+    from fusion.samples.sampleset import SampleSet
+
+    return row.fitted_to(SampleSet.load(folders[row.layout, row.k]).meta.chip_px)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import duckdb
@@ -23,7 +23,7 @@ from fusion.city import REGIONS, City, CityInfo, CityWriter, FlaggedDate, Measur
 from fusion.classes import IDS
 from fusion.errors import InputError, SampleError
 from fusion.extract.urfc_batches import Batch, read_batches
-from fusion.extract.urfc_files import Found, find_regions
+from fusion.extract.urfc_files import Found, find_regions, find_root
 from fusion.extract.urfc_grammar import (
     FIRST_DATE,
     HOURS,
@@ -37,6 +37,7 @@ from fusion.extract.urfc_images import SIZE_PX
 from fusion.extract.urfc_missing import missing_hours
 from fusion.extract.urfc_report import Taken, report_regions
 from fusion.fingerprint import fingerprint_arrays, fingerprint_text
+from fusion.ingest.archives import list_members, unpack
 from fusion.ingest.frame import add_source, clear_lines, new_info
 from fusion.ingest.quality import write_quality, write_rejects
 from fusion.samples.sampleset import SampleDraft, SampleMeta, SampleSet, new_sampleset
@@ -64,7 +65,7 @@ class UrfcOptions:
 
 
 def ingest_urfc(
-    folder: Path, city_path: Path, options: UrfcOptions | None = None, progress: Progress | None = None
+    source: Path, city_path: Path, options: UrfcOptions | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Make a city without a map of a URFC folder, or replace one.
 
@@ -74,7 +75,8 @@ def ingest_urfc(
     together.
 
     Args:
-        folder: holds train_image and train_visit, or test_image and test_visit, or all four.
+        source: a folder, or a zip archive of one, that holds train_image and train_visit, or test_image and
+            test_visit, or all four.
         city_path: the city's folder.
         options: how to read them.
         progress: is told the share done, 0 to 1, and what is being done.
@@ -83,7 +85,7 @@ def ingest_urfc(
         The quality report (docs/data-formats.md), as written to `quality.json`.
 
     Raises:
-        InputError: the folder is not URFC's, or no region remains; the city stays as it was.
+        InputError: the source is not URFC's, or no region remains; the city stays as it was.
         CityError: the city has a map or cannot be written; it stays as it was.
         SampleError: the disk cannot hold the samples; the city stays as it was.
         CityLockedError: another writer holds the city.
@@ -92,19 +94,30 @@ def ingest_urfc(
     if options.jobs is not None and options.jobs < 1:
         raise InputError(f"--jobs {options.jobs}: at least 1 is needed")
     tell(0.0, "looking at the files")
-    found = find_regions(Path(folder))
+    source = Path(source)
     with write_city(city_path, has_map=False) as writer, clear_lines(city_path.name):
+        root = find_root(source if source.suffix.lower() != ".zip" else _unpack(source, writer.new_folder("urfc")))
+        found = find_regions(root)
         samples = city_path / "samples"
         _clean(samples, keep=None)
         try:
             with duckdb.connect() as connection, new_sampleset(samples / REGIONS) as draft:
-                return _take(Path(folder), found, writer, draft, connection, options, tell)
+                return _take(source.name, root, found, writer, draft, connection, options, tell)
         finally:
             with contextlib.suppress(OSError):
                 samples.rmdir()  # of a city that was not made: only if nothing is in it
 
 
+def _unpack(archive: Path, scratch: Path) -> Path:
+    for member in list_members(archive, scratch):
+        target = scratch.joinpath(*PurePosixPath(member.name.replace("\\", "/")).parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unpack(member, target)
+    return scratch
+
+
 def _take(
+    name: str,
     folder: Path,
     found: Found,
     writer: CityWriter,
@@ -120,7 +133,7 @@ def _take(
     count = len(taken.labels)
     if not count:
         why = ", ".join(f"{number} {reason}" for reason, number in by_reason.items()) or "there are no files"
-        raise InputError(f"{folder.name}: no region can be taken of {found.files} files ({why})")
+        raise InputError(f"{name}: no region can be taken of {found.files} files ({why})")
     tell(_READING, "missing hours")
     missing = missing_hours(taken.totals, count)
     state = draft.create("state", (count, *series.shape[1:]))
@@ -134,7 +147,7 @@ def _take(
     del series, images, state
     for name in ("series", "images"):
         draft.shorten(name, count)
-    info = _describe(writer, folder.name, taken, groups, missing.state, missing.dates)
+    info = _describe(writer, name, taken, groups, missing.state, missing.dates)
     tell(0.93, "samples")
     city = City(writer.path, info)
     draft.folder = city.region_samples
@@ -142,7 +155,7 @@ def _take(
     source = json.dumps([meta.city_fingerprint, "urfc"])
     if not _same_set(draft.folder, meta):  # the very same set is left alone: the city reads it
         draft.commit(meta, source)
-    report = report_regions(folder.name, found.files, taken, by_reason, groups, missing)
+    report = report_regions(name, found.files, taken, by_reason, groups, missing)
     report = write_quality(writer, "signaling", report)
     write_rejects(writer, "urfc", connection.table("refused"), connection)
     tell(0.98, "committing")

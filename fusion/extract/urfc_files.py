@@ -50,21 +50,27 @@ class Found:
     files: int
 
 
-def find_regions(folder: Path) -> Found:
-    """Pair the images and visit files of a folder.
+def find_root(folder: Path) -> Path:
+    """Return the folder that holds train_image and train_visit (or those of test): this one, or the only one in it.
 
     Raises:
-        InputError: it is no folder, or has none of the four folders in it, or only one side of them.
+        InputError: it is no folder, or neither has them.
     """
     if not folder.is_dir():
         raise InputError(f"{folder.name} is not a folder: give the one that holds train_image and train_visit")
-    parts = [part for part in PARTS if all((folder / f"{part}_{kind}").is_dir() for kind in KINDS)]
-    if not parts:
-        have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-        raise InputError(
-            f"{folder.name} has no train_image and train_visit (nor test_image and test_visit) but {have}: "
-            "give the folder that holds them"
-        )
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not _is_ignored(path)]
+    for root in (folder, *(inside if len(inside) == 1 else ())):
+        if any(all((root / f"{part}_{kind}").is_dir() for kind in KINDS) for part in PARTS):
+            return root
+    have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+    raise InputError(
+        f"{folder.name} has no train_image and train_visit (nor test_image and test_visit) but {have}: "
+        "give the folder that holds them"
+    )
+
+
+def find_regions(folder: Path) -> Found:
+    """Pair the images and visit files below a root folder."""
     regions: list[Region] = []
     refused: list[Refused] = []
     files = 0
@@ -96,12 +102,16 @@ def _walk(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.lower() in _IGNORED:
+        if _is_ignored(path):
             continue
         if path.is_dir() and not path.is_symlink():
             yield from _walk(path)
         elif path.is_file():
             yield path
+
+
+def _is_ignored(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in _IGNORED
 
 
 def _identify(path: Path, part: str, kind: str) -> tuple[str, str, int] | str:

@@ -5,7 +5,7 @@ Every configuration goes to a plain dict and back (`to_dict`, `from_dict`); a ke
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from fusion.errors import ConfigError
@@ -115,6 +115,17 @@ class VisionConfig:
             if self.patch is not None:
                 check_positive(self, "patch")
         check_share(self, "dropout", "drop_path")
+
+    def fitted_to(self, chip_px: int) -> "VisionConfig":
+        """Return this configuration with the patch edge nearest to its own that divides a chip of `chip_px`.
+
+        A timm model, and weights from a file, have patches of their own and stay as they are.
+        """
+        own = self.patch or 16
+        if self.name is not None or self.weights not in (None, CITY_WEIGHTS) or chip_px % own == 0:
+            return self
+        divisors = [edge for edge in range(1, chip_px + 1) if chip_px % edge == 0]
+        return replace(self, patch=min(divisors, key=lambda edge: (abs(edge - own), -edge)))
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> Self:

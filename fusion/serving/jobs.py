@@ -95,7 +95,7 @@ def start(city: City, request: Request) -> Job:
         )
         if not there
     ]
-    if lacks:
+    if lacks and not city.can_train:
         raise CityError(f"city {city.name} has no {' and no '.join(lacks)}: see `python -m fusion ingest --help`")
     return background.start(_kind(), _jobs_dir(city), city.name, request, request.command(city.name))
 

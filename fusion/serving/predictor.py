@@ -12,7 +12,7 @@ import pandas as pd
 
 from fusion.city import City
 from fusion.classes import IDS
-from fusion.errors import InputError, RunError
+from fusion.errors import CityError, InputError, RunError
 from fusion.extract.build import build_samples
 from fusion.geo.grid import centres, from_hex, to_hex
 from fusion.samples.sampleset import SampleSet
@@ -21,7 +21,7 @@ from fusion.training.runs import load_run, partners
 if TYPE_CHECKING:
     from fusion.training.predict import Predictor
 
-__all__ = ["load_predictor", "partners", "predict", "predict_cells", "samples_for"]
+__all__ = ["load_predictor", "partners", "predict", "predict_cells", "predict_regions", "samples_for"]
 
 Progress = Callable[[float, str], None]
 Cells = Sequence[str] | np.ndarray
@@ -81,10 +81,12 @@ def predict(
 
     Raises:
         InputError: no cells, or a text that is no cell.
-        CityError: the city lacks imagery or activity.
+        CityError: the city lacks imagery or activity, or has no map: see `predict_regions`.
         ConfigError: no such device.
         RunError: the run has no weights here, or does not fit the city's samples.
     """
+    if not city.has_map:
+        raise CityError(f"city {city.name} has no map and so no cells: `python -m fusion predict` takes its regions")
     told = progress or (lambda share, text: None)
     predictor = load_predictor(run_folder, device)
     samples = samples_for(city, run_folder, lambda share, text: told(_SAMPLES_SHARE * share, text))
@@ -95,6 +97,38 @@ def predict(
         batch_size,
         lambda share, text: told(_SAMPLES_SHARE + (1 - _SAMPLES_SHARE) * share, text),
     )
+
+
+def predict_regions(
+    city: City,
+    run_folder: Path,
+    ids: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Predict the function of regions of a city without a map (URFC).
+
+    Args:
+        city: the city.
+        run_folder: a run with weights.
+        ids: region ids, each once; None: all, those without a class too.
+        device: auto, cuda, cuda:N, mps or cpu.
+        progress: as of `predict`.
+
+    Returns:
+        One row a region, in the order given: id, true (None without a class), predicted, confidence, p_<class id>.
+
+    Raises:
+        SampleError: an id is not in the city.
+        CityError, ConfigError, RunError: as of `predict`.
+    """
+    predictor = load_predictor(run_folder, device)
+    samples = samples_for(city, run_folder)
+    rows = np.arange(len(samples)) if ids is None else samples.rows_of(list(dict.fromkeys(ids)))
+    known = predictor.predict(samples, rows, progress=progress)
+    columns = [f"p_{id_}" for id_ in IDS]
+    known.insert(3, "confidence", known[columns].max(axis=1))
+    return known[["id", "true", "predicted", "confidence", *columns]]
 
 
 def predict_cells(

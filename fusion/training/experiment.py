@@ -144,6 +144,21 @@ class Experiment:
             network=network, training=training,
         )  # fmt: skip
 
+    def fitted_to(self, chip_px: int) -> "Experiment":
+        """Return this row with the patch edge nearest to its own that divides a chip; itself where its own does.
+
+        Chips of a map are cut to fit the rows; those of a set that comes as it is (URFC: 100 px) are not. A named model
+        or a file of weights has its own patches, and stays as it is.
+
+        Args:
+            chip_px: edge of the chips, pixels.
+        """
+        vision = self.network.vision
+        if vision is None:
+            return self
+        network = dataclasses.replace(self.network, vision=vision.fitted_to(chip_px))
+        return dataclasses.replace(self, network=network)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what a run depends on as nested plain values: the name and words are left out."""
         return {

@@ -146,17 +146,18 @@ def _show_changes(city: City, comparison: Comparison) -> None:
         "right": t("both right"),
         "wrong": t("both wrong"),
     }
-    st.pydeck_chart(
-        change_deck(
-            changes,
-            addresses.style_address(st.get_option("server.baseUrlPath"), city),
-            view_of_bounds(city.info.bounds, 460, 400),
-            words,
-        ),
-        height=420,
-        key=f"compare_changes_{city.name}_{state.visit()}",
-        alt=t("Map of the cells that fusion mends and breaks"),
-    )
+    if city.has_map:
+        st.pydeck_chart(
+            change_deck(
+                changes,
+                addresses.style_address(st.get_option("server.baseUrlPath"), city),
+                view_of_bounds(city.info.bounds, 460, 400),
+                words,
+            ),
+            height=420,
+            key=f"compare_changes_{city.name}_{state.visit()}",
+            alt=t("Map of the cells that fusion mends and breaks"),
+        )
     counts = changes["change"].value_counts()
     legend.swatch_legend([(CHANGES[key][0], f"{words[key]} {int(counts.get(key, 0)):,}") for key in words])
     components.table_under(changes, f"{city.name}-changes-{fusion}-{unimodal}")

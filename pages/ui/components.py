@@ -108,6 +108,18 @@ def empty(what: str, next_step: str) -> None:
         st.caption(next_step)
 
 
+def no_map(city: City) -> None:
+    """Say that a city consists of regions without a place, and where to go instead."""
+    empty(
+        t("This city has no map: its regions have no place."),
+        t(
+            "Train and compare models on them on Ablation and Compare; `python -m fusion predict --city {city}` "
+            "writes their functions.",
+            city=city.name,
+        ),
+    )
+
+
 def table_under(table: pd.DataFrame, name: str, column_config: dict | None = None) -> None:
     """Offer the exact figures of the chart above, folded away, with a download.
 

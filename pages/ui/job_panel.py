@@ -30,7 +30,7 @@ def show(city: City) -> None:
     if latest is not None and jobs.status(latest).active:
         _live(city, latest)
     else:
-        if city.has_activity and city.has_imagery and city.has_functions:
+        if city.can_train:
             _form(city)
         else:
             components.empty(

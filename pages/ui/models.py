@@ -21,7 +21,7 @@ def run_files(city: City) -> tuple[Path, ...]:
 
 def no_runs(city: City) -> None:
     """Say that nothing was trained on this city, and what to do about it."""
-    if not (city.has_activity and city.has_imagery and city.has_functions):
+    if not city.can_train:
         components.empty(
             t("No model was trained on this city, and none can be yet."),
             t("Training needs signaling, imagery and known functions: see `python -m fusion ingest --help`."),
