@@ -7,7 +7,7 @@ _SPACES = " \u00a0\u202f\u2009\u2007\u3000"
 _WIDE = "０１２３４５６７８９．，－＋’"
 _PLAIN = "0123456789.,-+'"
 # Groups of three throughout: 1,23 may be a decimal comma, and 1,2345 anything.
-_GROUPED = r"[+-]?\d{1,3}([, '])\d{3}(?:(?:[, '])\d{3})*(\.\d*)?"
+_GROUPED = r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"
 
 
 def as_number(name: str) -> str:
@@ -19,7 +19,7 @@ def as_number(name: str) -> str:
     text = f"trim(translate({name}, {quote(_WIDE + _SPACES)}, {quote(_PLAIN + ' ' * len(_SPACES))}))"
     bare = f"translate({text}, ', ''', '')"
     cleaned = f"CASE WHEN regexp_full_match({text}, {quote(_GROUPED)}) THEN {bare} ELSE {text} END"
-    # coalesce looks at its second argument only where the first is NULL. The CASE around that keeps DuckDB from computing
-    # its common parts beforehand for every row, which costs thirty times the plain cast.
+    # coalesce looks at its second argument only where the first is NULL. The CASE around that keeps DuckDB from
+    # computing its common parts beforehand for every row, which costs thirty times the plain cast.
     second = f"CASE WHEN {name} IS NULL THEN NULL ELSE TRY_CAST({cleaned} AS DOUBLE) END"
     return f"coalesce(TRY_CAST({name} AS DOUBLE), {second})"

@@ -45,7 +45,7 @@ def find_encoding(path: Path, name: str) -> tuple[str, bool]:
             codecs.getincrementaldecoder(encoding)().decode(head, final=False)
         except UnicodeDecodeError:
             continue
-        return encoding, len(set(_LINE_END_BYTES.findall(head[:-1]))) <= 1
+        return encoding, len(set(_LINE_END_BYTES.findall(head.removesuffix(b"\r")))) <= 1
     raise InputError(f"{name} is neither UTF-8 nor GBK text: save it as UTF-8")
 
 
