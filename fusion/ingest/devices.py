@@ -25,8 +25,8 @@ from fusion.city import Measure
 from fusion.errors import InputError
 from fusion.ingest.columns import Roles
 from fusion.ingest.devices_times import key_sql, texts_of
+from fusion.ingest.fields import number_of, text_of
 from fusion.ingest.presets import NULL_TEXTS
-from fusion.ingest.scan import _number, _text
 from fusion.ingest.tables import FILE_NAME, Table, blank_lines, quote, read_tables
 from fusion.ingest.towers import Towers, tower_keys
 
@@ -252,11 +252,11 @@ class DeviceScan:
     def _keys(self, number: int, tables: list[Table], hashed: bool, more: str = "") -> str:
         """Keys of a file's records as SQL: u, p*, k, t*, and x* the columns as they came."""
         table, roles = tables[0], self.roles[number]
-        user = _text(table, roles.user or "")
+        user = text_of(table, roles.user or "")
         if not table.is_text:
             user = f"CASE WHEN {user} NOT IN ({', '.join(quote(text) for text in NULL_TEXTS)}) THEN {user} END"
-        place = [_number(table, c) if roles.kind == "point" else _text(table, c) for c in roles.place]
-        time = [quote(roles.stamp) if column == FILE_NAME else _text(table, column) for column in roles.time]
+        place = [number_of(table, c) if roles.kind == "point" else text_of(table, c) for c in roles.place]
+        time = [quote(roles.stamp) if column == FILE_NAME else text_of(table, column) for column in roles.time]
         inner = [f"{user} AS x", *(f"{sql} AS p{n}" for n, sql in enumerate(place))]
         inner += [f"{sql} AS x{n}" for n, sql in enumerate(time)]
         # Ids with blanks around are few; trimming all would cost more than hashing.

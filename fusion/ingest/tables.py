@@ -139,10 +139,32 @@ def read_tables(tables: list[Table], store_rejects: bool = False) -> str:
     Lines of text with too few or too many fields are passed over; `store_rejects` keeps them in `reject_errors`.
     """
     first = tables[0]
-    paths = ", ".join(quote(str(table.path)) for table in tables)
     if not first.is_text:
+        paths = ", ".join(quote(str(table.path)) for table in tables)
         return f"read_parquet([{paths}], file_row_number=true)"
-    columns = ", ".join(f"{quote(f'c{number}')}: 'VARCHAR'" for number in range(len(first.columns)))
+    return _read_csv(
+        tables,
+        ["VARCHAR"] * len(first.columns),
+        {
+            "nullstr": f"[{', '.join(quote(text) for text in NULL_TEXTS)}]",
+            "ignore_errors": "true",
+            "store_rejects": str(store_rejects).lower(),
+        },
+    )
+
+
+def read_plain_tables(tables: list[Table], doubles: tuple[str, ...]) -> str:
+    """Return the DuckDB relation of text files of one layout, some of whose columns hold only numbers or nothing.
+
+    Another text in them, and a line with too few or too many fields, raises in DuckDB. Only an empty field is NULL.
+    """
+    return _read_csv(tables, ["DOUBLE" if column in doubles else "VARCHAR" for column in tables[0].columns], {})
+
+
+def _read_csv(tables: list[Table], types: list[str], more: dict[str, str]) -> str:
+    first = tables[0]
+    paths = ", ".join(quote(str(table.path)) for table in tables)
+    columns = ", ".join(f"{quote(f'c{number}')}: {quote(kind)}" for number, kind in enumerate(types))
     mark = quote('"' if first.quoted else "")
     options = {
         "auto_detect": "false",
@@ -153,9 +175,7 @@ def read_tables(tables: list[Table], store_rejects: bool = False) -> str:
         "quote": mark,
         "escape": mark,
         "columns": f"{{{columns}}}",
-        "nullstr": f"[{', '.join(quote(text) for text in NULL_TEXTS)}]",
-        "ignore_errors": "true",
-        "store_rejects": str(store_rejects).lower(),
+        **more,
     }
     return f"read_csv([{paths}], {', '.join(f'{key}={value}' for key, value in options.items())})"
 
@@ -279,9 +299,7 @@ def _split(lines: list[str], delimiter: str, quoted: bool, name: str) -> list[li
         ) from None
 
 
-def _check_columns(
-    name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool, shown: str
-) -> None:
+def _check_columns(name: str, columns: tuple[str, ...], rows: list[list[str]], header: bool, shown: str) -> None:
     if not columns:
         raise InputError(f"{name} has no header{shown}: add one, or name its preset (--preset milan)")
     if not header and len(rows[0]) != len(columns):
