@@ -19,7 +19,7 @@ from pathlib import Path
 import fusion.city
 import fusion.commit
 from fusion.errors import FusionError
-from fusion.ingest.functions import ingest_functions
+from fusion.ingest.functions import FunctionOptions, ingest_functions
 from fusion.ingest.imagery import ingest_imagery
 from fusion.ingest.signaling import ingest_signaling
 
@@ -66,7 +66,7 @@ def work(command: dict) -> None:
     if files[0].suffix == ".tif":
         ingest_imagery(files, city, progress=progress)
     elif files[0].suffix == ".geojson":
-        ingest_functions(files[0], city, "class", progress=progress)
+        ingest_functions(files[0], city, FunctionOptions("class"), progress=progress)
     else:
         ingest_signaling(files, city, progress=progress)
 

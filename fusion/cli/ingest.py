@@ -92,34 +92,90 @@ def ingest_signaling_command(
 
 @ingest.command("imagery")
 def ingest_imagery_command(
-    files: Annotated[list[Path], typer.Argument(help="GeoTIFFs of 8 or 16 bits with 3 or more bands.")],
+    files: Annotated[list[Path], typer.Argument(help="GeoTIFFs (or other georeferenced images) of 3 or more bands.")],
     city: CityName,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands of red, green and blue, from 1: 4,3,2. Else by their colour.")
+    ] = None,
+    stretch: Annotated[
+        str, typer.Option(help="Percentiles that values of more than 8 bits are stretched between.")
+    ] = "2,98",
+    pixel_m: Annotated[float | None, typer.Option(help="Edge of a pixel in metres; the finest file's else.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="IANA zone of a city that the imagery makes.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="H3 resolution of a city that it makes; else 9.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Bring overhead imagery into a city.
 
-    Example: python -m fusion ingest imagery tiles/*.tif --city zhengzhou-2021
+    Example: python -m fusion ingest imagery tiles/*.tif --city zhengzhou-2021 --bands 4,3,2
     """
-    from fusion.ingest.imagery import ingest_imagery
+    from fusion.ingest.imagery import ImageryOptions, ingest_imagery
 
-    ingest_imagery(files, _city_path(city), progress=progress_line("imagery"))
-    typer.echo(f"{city}: imagery.tif from {len(files)} file(s)")
+    chosen = None if bands is None else _numbers(bands, "--bands", 3)
+    low, high = _numbers(stretch, "--stretch", 2)
+    options = ImageryOptions(
+        pixel_m=pixel_m,
+        stretch=(low, high),
+        bands=None if chosen is None else (int(chosen[0]), int(chosen[1]), int(chosen[2])),
+        timezone=timezone,
+        resolution=resolution,
+    )
+    quality = ingest_imagery(files, _city_path(city), options, progress=progress_line("imagery"))
+    if as_json:
+        show_json(quality)
+        return
+    part = quality["imagery"]
+    typer.echo(
+        f"{city}: imagery of {part['width']:,} x {part['height']:,} px of {part['pixel_m']:g} m from {len(files)} "
+        f"file(s), {part['share_valid']:.1%} valid"
+    )
 
 
 @ingest.command("functions")
 def ingest_functions_command(
-    file: Annotated[Path, typer.Argument(help="Polygons: GeoJSON, GeoPackage or Shapefile.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Polygons or points (GeoJSON, GeoPackage, Shapefile, also zipped), or a table of points or H3 cells."
+        ),
+    ],
     city: CityName,
-    field: Annotated[str, typer.Option(help="The column that holds the class.")],
-    mapping: Annotated[Path | None, typer.Option(help="TOML: class in the file = function id.")] = None,
+    field: Annotated[str | None, typer.Option(help="Column of the class; levels of one: 大类+中类.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="TOML file: class in the file = function id; or euluc, amap, which ship.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
+    lon: Annotated[str | None, typer.Option(help="Column of the longitude; alone: of both, lon,lat.")] = None,
+    lat: Annotated[str | None, typer.Option(help="Column of the latitude.")] = None,
+    h3: Annotated[str | None, typer.Option("--h3", help="Column of H3 cells.")] = None,
+    wkt: Annotated[str | None, typer.Option(help="Column of points or polygons as well-known text.")] = None,
+    share: Annotated[str | None, typer.Option(help="Column of the share of the cell, 0 to 1, with H3 cells.")] = None,
+    datum: Annotated[str, typer.Option(help="wgs84, gcj02 (Amap, Tencent) or bd09 (Baidu).")] = "wgs84",
+    timezone: Annotated[str | None, typer.Option(help="IANA zone of a city that the functions make.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="H3 resolution of a city that they make.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring labelled polygons into a city.
+    """Bring labelled functions into a city: of each cell the class with most ground, most points, or the largest share.
 
-    Example: python -m fusion ingest functions landuse.gpkg --city zhengzhou-2021 --field class --mapping classes.toml
+    Example: python -m fusion ingest functions poi.csv --city zhengzhou-2021 --field type --mapping amap --datum gcj02
     """
-    from fusion.ingest.functions import ingest_functions
+    from fusion.ingest.functions import FunctionOptions, ingest_functions
 
-    result = ingest_functions(file, _city_path(city), field, mapping, progress=progress_line("functions"))
-    typer.echo(f"{city}: {result}")
+    options = FunctionOptions(
+        field=field, mapping=mapping, layer=layer, lon=lon, lat=lat, h3=h3, wkt=wkt, share=share, datum=datum,
+        timezone=timezone, resolution=resolution,
+    )  # fmt: skip
+    quality = ingest_functions(file, _city_path(city), options, progress=progress_line("functions"))
+    if as_json:
+        show_json(quality)
+        return
+    part = quality["functions"]
+    unit = next(unit for unit in ("polygons", "points", "rows") if f"{unit}_read" in part)
+    typer.echo(
+        f"{city}: {part[f'{unit}_read']:,} {unit} read, {part[f'{unit}_taken']:,} taken, "
+        f"{part[f'{unit}_rejected']:,} rejected {part['rejected_by_reason'] or ''}".rstrip()
+        + f"; {part['cells']:,} cells {part['cells_by_class']}"
+    )
 
 
 @ingest.command("urfc")
@@ -149,6 +205,19 @@ def ingest_urfc_command(
         + f"; {part['entries_taken']:,} of {part['entries_read']:,} entries; {len(part['missing_dates'])} dates with "
         f"missing hours; {part['blank_images']:,} blank images"
     )
+
+
+def _numbers(text: str, option: str, count: int) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+        if len(numbers) != count or (option == "--bands" and not all(number.is_integer() for number in numbers)):
+            raise ValueError
+    except ValueError:
+        example = "4,3,2" if option == "--bands" else "2,98"
+        raise InputError(
+            f"{option} {text}: {count} numbers with commas between are needed, such as {example}"
+        ) from None
+    return numbers
 
 
 def _city_path(name: str) -> Path:

@@ -113,9 +113,9 @@ def _parts(report: dict[str, Any]) -> Iterator[str]:
         yield f"imagery: {size}, {part['share_valid']:.1%} valid"
     if "functions" in report:
         part = report["functions"]
-        read = part.get("polygons_read")
-        counted = "" if read is None else f"{read:,} polygons read = {part['polygons_taken']:,} taken + "
-        counted += "" if read is None else f"{part['polygons_rejected']:,} rejected; "
+        unit = next((unit for unit in ("polygons", "points", "rows") if f"{unit}_read" in part), None)
+        counted = "" if unit is None else f"{part[f'{unit}_read']:,} {unit} read = {part[f'{unit}_taken']:,} taken + "
+        counted += "" if unit is None else f"{part[f'{unit}_rejected']:,} rejected; "
         yield f"functions: {counted}{part['cells']:,} cells"
     if "urfc" in report:
         yield from _regions(report["urfc"])

@@ -1,261 +1,211 @@
-"""Polygons of region functions into a city: to the class with the largest share of each cell."""
+"""Labelled functions into a city: from polygons, from points of interest, or from a table of cells."""
 
-import json
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import geopandas
 import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
 from fusion.city import CityInfo, CityWriter, write_city
-from fusion.classes import FUNCTIONS, IDS
+from fusion.classes import IDS
 from fusion.errors import InputError
-from fusion.geo.grid import Bounds, Cells, area_m2, boundaries, cells_at, cells_in_bounds, centres, project, utm_crs
+from fusion.geo.datum import DATUMS, to_wgs84
+from fusion.geo.grid import boundaries, check_resolution
 from fusion.ingest.frame import DEFAULT_RESOLUTION, add_source, check_overlap, clear_lines, new_info, provenance
+from fusion.ingest.functions_cells import Decision, common_resolution, decide_by_count, decide_by_share
+from fusion.ingest.functions_files import Features, read_features
+from fusion.ingest.functions_polygons import decide_by_area, polygons_extent
+from fusion.ingest.mapping import UNMAPPED, load_mapping
+from fusion.ingest.options import FunctionOptions
+from fusion.ingest.places import places_at_points
 from fusion.ingest.quality import write_quality, write_rejects
 from fusion.ingest.tables import quote
-from fusion.ingest.vectors import pick_column, read_polygons
+from fusion.ingest.times import check_timezone
+
+__all__ = ["FunctionOptions", "ingest_functions"]
 
 Progress = Callable[[float, str], None]
 
-# A polygon that a cell only touches has a share of rounding errors.
-_TOUCH = 1e-6
-_MOST_CELLS = 5_000_000
-_M_PER_DEG = 111_320.0
+# What the report counts, by kind.
+_UNITS = {"polygons": "polygons", "points": "points", "cells": "rows"}
+_MOST_UNMAPPED = 200
 
 
 def ingest_functions(
-    file: Path, city_path: Path, field: str, mapping: Path | None = None, progress: Progress | None = None
+    file: Path, city_path: Path, options: FunctionOptions | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Replace a city's labelled functions by those of polygons; make the city if there is none.
+    """Replace a city's labelled functions by those of a file; make the city if there is none.
 
-    A cell takes the class whose polygons cover most of it, and keeps their share of its area (measured in the city's
-    UTM zone; where polygons of one class overlap, the ground counts once).
+    Of polygons a cell takes the class that covers most of it, of points the one that most of its points have, of a
+    table of cells the one with the largest share; it keeps that share of its area, of its points, or of the table.
 
     Args:
-        file: GeoJSON, GeoPackage or Shapefile of polygons, in any reference system.
+        file: GeoJSON, GeoPackage or Shapefile of polygons or points, in any reference system, or a table with
+            longitude and latitude, H3 cells or well-known text.
         city_path: the city's folder.
-        field: the column that holds the class.
-        mapping: TOML table from values of that column to class ids; without it the values are class ids or the codes
-            of the URFC contest (001 to 009).
+        options: which columns, classes and datum.
         progress: is told the share done, 0 to 1, and what is being done.
 
     Returns:
         The quality report, whose part `functions` is new.
 
     Raises:
-        InputError: the file, the column or the mapping cannot be used, or no polygon meets the city.
+        InputError: the file, a column or the mapping cannot be used, or nothing of it meets the city.
         CityError: the city cannot be written; it stays as it was.
         CityLockedError: another writer holds the city.
     """
+    options = options or FunctionOptions()
     tell = progress or (lambda share, text: None)
-    table = _read_mapping(Path(mapping)) if mapping else {key: f.id for f in FUNCTIONS for key in (f.id, f.code)}
+    _check_options(options)
+    mapping = load_mapping(options.mapping)
     with write_city(city_path) as writer, clear_lines(city_path.name):
-        tell(0.0, "reading polygons")
-        polygons = read_polygons(Path(file), "functions")
-        columns = [str(column) for column in polygons.columns if column != polygons.geometry.name]
-        column = pick_column(columns, field, None, f"functions {Path(file).name}", "--field")
-        return _take(polygons, column, table, Path(file).name, writer, tell)
+        tell(0.0, "reading")
+        features = read_features(Path(file), options, writer.new_folder("functions"))
+        distinct = {value: mapping.find(value) for value in features.value.unique()}
+        label = features.value.map(distinct).to_numpy(dtype=np.int64)
+        unmapped = features.value[label == UNMAPPED].value_counts()
+        if len(features) and (label == UNMAPPED).all():
+            raise InputError(
+                f"functions {_name(features)}: no value of {features.field!r} is mapped to a class "
+                f"({', '.join(list(unmapped.index)[:8])}): give --mapping, a TOML file such as "
+                f"'{unmapped.index[0]}' = 'residential' (classes: {', '.join(IDS)})"
+            )
+        tell(0.1, "deciding")
+        decision = _decide(features, label, writer.info, options, tell)
+        return _write(writer, features, label, unmapped, decision, options, tell)
 
 
-def _take(
-    polygons: geopandas.GeoDataFrame,
-    field: str,
-    table: dict[str, str],
-    name: str,
+def _check_options(options: FunctionOptions) -> None:
+    if options.datum not in DATUMS:
+        raise InputError(f"unknown datum {options.datum!r}: use one of {', '.join(DATUMS)}")
+    if options.timezone:
+        check_timezone(options.timezone)
+    if options.resolution is not None:
+        check_resolution(options.resolution)
+
+
+def _name(features: Features) -> str:
+    return features.names[0] if len(features.names) == 1 else f"{features.names[0]} and {len(features.names) - 1} more"
+
+
+def _decide(
+    features: Features, label: NDArray[np.int64], info: CityInfo | None, options: FunctionOptions, tell: Progress
+) -> Decision:
+    name = f"functions {_name(features)}"
+    bounds = info.bounds if info else None
+    resolution = _resolution(features, info, options)
+    if features.kind == "points":
+        assert features.lon is not None
+        assert features.lat is not None
+        return decide_by_count(features.lon, features.lat, label, options.datum, resolution, bounds)
+    if features.kind == "cells":
+        assert features.cell is not None
+        return decide_by_share(features.cell, label, features.share, options.datum, resolution, bounds)
+    assert features.geometry is not None
+    geometry = _on_wgs84(features.geometry, options.datum, _name(features))
+    if info:
+        check_overlap(name, polygons_extent(geometry, _name(features)), f"city {info.name}", info.bounds)
+    return decide_by_area(
+        geometry, label, resolution, bounds, _name(features), lambda done, text: tell(0.1 + 0.7 * done, text)
+    )
+
+
+def _resolution(features: Features, info: CityInfo | None, options: FunctionOptions) -> int:
+    if info is not None:
+        if options.resolution not in (None, info.resolution):
+            raise InputError(
+                f"--resolution {options.resolution}: city {info.name} has resolution {info.resolution}: use that one, "
+                "or another city"
+            )
+        return info.resolution
+    if options.resolution is not None:
+        return options.resolution
+    if features.cell is not None:
+        return common_resolution(features.cell, f"functions {_name(features)}")
+    return DEFAULT_RESOLUTION
+
+
+def _on_wgs84(geometry: NDArray[np.object_], datum: str, name: str) -> NDArray[np.object_]:
+    if datum == "wgs84":
+        return geometry
+    west, south, east, north = polygons_extent(geometry, name)
+    # Refuses a Chinese datum elsewhere, as for every other input.
+    places_at_points(np.array([(west + east) / 2]), np.array([(south + north) / 2]), np.array([1]), datum, 9, None)
+
+    def shift(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack(to_wgs84(points[:, 0], points[:, 1], datum))
+
+    return np.asarray(shapely.transform(shapely.force_2d(geometry), shift))
+
+
+def _write(
     writer: CityWriter,
+    features: Features,
+    label: NDArray[np.int64],
+    unmapped: pd.Series,
+    decision: Decision,
+    options: FunctionOptions,
     tell: Progress,
 ) -> dict[str, Any]:
-    info = writer.info
-    values = polygons[field].map(_plain_value)
-    label = values.map(lambda value: IDS.index(table[value]) if value in table else -1).to_numpy(dtype=np.int64)
-    reason = np.full(len(polygons), None, dtype=object)
-    reason[label < 0] = "unmapped"
-    unmapped = {str(value): int(count) for value, count in values[label < 0].value_counts().items()}
-    if (label < 0).all():
-        raise InputError(
-            f"functions {name}: no value of {field!r} is mapped to a class ({', '.join(list(unmapped)[:8])}): "
-            f"give --mapping, a TOML file such as '{next(iter(unmapped))}' = 'residential' (classes: {', '.join(IDS)})"
-        )
-    geometry = polygons.geometry.to_numpy()
-    extent = _extent(geometry, name)
-    if info:
-        check_overlap(f"functions {name}", extent, f"city {info.name}", info.bounds)
-    box = info.bounds if info else extent
-    crs = utm_crs((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    tell(0.1, "mending polygons")
-    shapes, repaired = _mend(_projected(geometry, crs))
-    reason[np.array([shape is None for shape in shapes])] = "bad_geometry"
-    good = np.array([why is None for why in reason], dtype=bool)
-    tell(0.2, "laying cells")
-    resolution = info.resolution if info else DEFAULT_RESOLUTION
-    cells = _candidates(extent, info.bounds if info else None, resolution)
-    tell(0.4, "measuring shares")
-    chosen, met = _largest_shares(cells, crs, shapes[good], label[good])
-    reason[np.flatnonzero(good)[~met]] = "outside"
+    name, info, chosen = _name(features), writer.info, decision.chosen
+    reason = np.where((label == UNMAPPED) & (decision.reason != "bad_geometry"), "unmapped", decision.reason)
+    rejects = _rejects(features, reason)
+    counts = {str(why): int(count) for why, count in rejects["reason"].value_counts().items()}
     if not len(chosen):
-        raise InputError(f"functions {name}: no usable polygon covers a cell of the city: check the file and the city")
+        raise InputError(
+            f"functions {name}: nothing of it covers a cell of the city ({counts}): check the file, the datum and "
+            "the city"
+        )
     tell(0.8, "writing")
-    _write(writer.new("functions.parquet"), chosen, name)
-    rejects = _rejects(polygons, reason, name)
+    _write_cells(writer.new("functions.parquet"), chosen, name)
     with duckdb.connect() as connection:
         connection.register("rejects", rejects)
         write_rejects(writer, "functions", connection.sql("SELECT file, row, reason, text FROM rejects"), connection)
-    found = rejects["reason"].value_counts()
-    counted = chosen["label"].value_counts().sort_index()
+    read, unit = len(features) + len(features.malformed), _UNITS[features.kind]
+    by_class = chosen["label"].value_counts().sort_index()
     report = {
-        "files": [name],
-        "field": field,
-        "polygons_read": len(polygons),
-        "polygons_taken": len(polygons) - len(rejects),
-        "polygons_rejected": len(rejects),
-        "rejected_by_reason": {str(why): int(count) for why, count in found.items()},
-        "polygons_repaired": int((repaired & good).sum()),
-        "unmapped": unmapped,
+        "files": features.names,
+        "kind": features.kind,
+        "field": features.field,
+        "mapping": None if options.mapping is None else Path(options.mapping).name,
+        "datum": options.datum,
+        f"{unit}_read": read,
+        f"{unit}_taken": read - len(rejects),
+        f"{unit}_rejected": len(rejects),
+        "rejected_by_reason": counts,
+        **decision.more,
+        "unmapped": {str(value): int(count) for value, count in unmapped.head(_MOST_UNMAPPED).items()},
         "cells": len(chosen),
-        "cells_by_class": {
-            IDS[index]: count for index, count in zip(counted.index.tolist(), counted.tolist(), strict=True)
-        },
-        "extents": {"functions": extent},
+        "cells_by_class": {IDS[index]: count for index, count in by_class.to_dict().items()},
+        "warnings": list(features.notes),
+        "extents": {"functions": decision.extent},
     }
     report = write_quality(writer, "functions", report)
     tell(0.9, "committing")
-    writer.commit(_described(info, writer, name, chosen))
+    writer.commit(_described(info, writer, features, chosen, options))
     tell(1.0, "done")
     return report
 
 
-def _described(info: CityInfo | None, writer: CityWriter, name: str, chosen: pd.DataFrame) -> CityInfo:
+def _described(
+    info: CityInfo | None, writer: CityWriter, features: Features, chosen: pd.DataFrame, options: FunctionOptions
+) -> CityInfo:
     if info is None:
         corners = np.array([corner for ring in boundaries(chosen["cell"]) for corner in ring])
         (west, south), (east, north) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-        info = new_info(writer.path.name, (west, south, east, north), None, None)
+        resolution = _resolution(features, None, options)
+        info = new_info(writer.path.name, (west, south, east, north), resolution, options.timezone)
     return replace(
-        info, provenance=provenance(writer, "functions.parquet"), sources=add_source(info, "functions", [name])
+        info, provenance=provenance(writer, "functions.parquet"), sources=add_source(info, "functions", features.names)
     )
 
 
-def _read_mapping(path: Path) -> dict[str, str]:
-    """Read a TOML table from values to class ids; it may stand at the top or under one name such as [mapping]."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"mapping {path.name}: there is no such file: check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"mapping {path.name} is not TOML ({error}): write lines such as 'R2' = 'residential'"
-        ) from None
-    if len(table) == 1 and isinstance(next(iter(table.values())), dict):
-        table = next(iter(table.values()))
-    for value, function in table.items():
-        if function not in IDS:
-            raise InputError(
-                f"mapping {path.name}: {value!r} goes to {function!r}, which is no class: use one of {', '.join(IDS)}"
-            )
-    if not table:
-        raise InputError(f"mapping {path.name} is empty: write lines such as 'R2' = 'residential'")
-    return {str(value): str(function) for value, function in table.items()}
-
-
-def _plain_value(value: object) -> str:
-    """A class as text: numbers of a Shapefile come as 101.0."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
-def _extent(geometry: NDArray[np.object_], name: str) -> Bounds:
-    box = shapely.bounds(geometry)
-    box = box[np.isfinite(box).all(axis=1) & (np.abs(box[:, [0, 2]]) <= 180).all(axis=1)]
-    box = box[(np.abs(box[:, [1, 3]]) <= 90).all(axis=1)]
-    if not len(box):
-        raise InputError(f"functions {name}: no polygon lies on the ground: check its reference system")
-    return float(box[:, 0].min()), float(box[:, 1].min()), float(box[:, 2].max()), float(box[:, 3].max())
-
-
-def _projected(geometry: NDArray[np.object_], crs: Any) -> NDArray[np.object_]:
-    def in_metres(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(project(points[:, 0], points[:, 1], crs))
-
-    return np.asarray(shapely.transform(shapely.force_2d(geometry), in_metres))
-
-
-def _mend(shapes: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """Mend polygons that cross themselves; None where nothing with an area remains."""
-    mended = np.full(len(shapes), None, dtype=object)
-    repaired = np.zeros(len(shapes), dtype=bool)
-    for row, shape in enumerate(shapes):
-        if shape is None or shape.is_empty or not np.isfinite(shapely.bounds(shape)).all():
-            continue
-        if shape.geom_type not in ("Polygon", "MultiPolygon"):
-            continue
-        if not shape.is_valid:
-            parts = [part for part in shapely.get_parts(shapely.make_valid(shape)) if part.area > 0]
-            shape, repaired[row] = shapely.union_all(parts), True
-        if shape.area > 0:
-            mended[row] = shape
-    return mended, repaired
-
-
-def _candidates(extent: Bounds, bounds: Bounds | None, resolution: int) -> Cells:
-    """Cells that the polygons may cover: with centres in the city, if there is one."""
-    west, south, east, north = extent
-    pad = 2.0 * float(np.sqrt(area_m2(cells_at([west], [south], resolution))[0])) / _M_PER_DEG
-    pad_lon = pad / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
-    west, south, east, north = west - pad_lon, south - pad, east + pad_lon, north + pad
-    if bounds:
-        west, south = max(west, bounds[0]), max(south, bounds[1])
-        east, north = min(east, bounds[2]), min(north, bounds[3])
-    width_m = (east - west) * _M_PER_DEG * np.cos(np.radians((south + north) / 2))
-    expected = width_m * (north - south) * _M_PER_DEG / area_m2(cells_at([west], [south], resolution))[0]
-    if expected > _MOST_CELLS:
-        raise InputError(
-            f"the polygons span about {expected:.0f} cells of resolution {resolution}: cut them to the city, "
-            "or ingest its signaling first"
-        )
-    cells = cells_in_bounds((west, south, east, north), resolution)
-    if bounds is None:
-        return cells
-    lon, lat = centres(cells)
-    return cells[(lon >= bounds[0]) & (lon <= bounds[2]) & (lat >= bounds[1]) & (lat <= bounds[3])]
-
-
-def _largest_shares(
-    cells: Cells, crs: Any, shapes: NDArray[np.object_], label: NDArray[np.int64]
-) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Find the class that covers most of each cell: columns `cell`, `label`, `share`; and which shapes met a cell."""
-    rings = boundaries(cells)
-    corners = np.array([corner for ring in rings for corner in ring]).reshape(-1, 2)
-    owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
-    x, y = project(corners[:, 0], corners[:, 1], crs)
-    hexagons = shapely.polygons(shapely.linearrings(x, y, indices=owner))
-    shape, cell = shapely.STRtree(hexagons).query(shapes, predicate="intersects")
-    pieces = shapely.intersection(shapes[shape], hexagons[cell])
-    pairs = pd.DataFrame({"cell": cell, "label": label[shape], "shape": shape, "area": shapely.area(pieces)})
-    pairs["piece"] = pieces
-    pairs = pairs[pairs["area"] > _TOUCH * shapely.area(hexagons)[pairs["cell"]]]
-    met = np.zeros(len(shapes), dtype=bool)
-    met[pairs["shape"]] = True
-    areas = pairs.groupby(["cell", "label"])["area"].sum()
-    several = pairs[pairs.duplicated(["cell", "label"], keep=False)]
-    for key, group in several.groupby(["cell", "label"]):
-        areas[key] = shapely.union_all(group["piece"].to_numpy()).area
-    table = areas.reset_index()
-    # The lower label of two that cover the same area: the outcome must not depend on the order of the polygons.
-    table = table.sort_values(["cell", "area", "label"], ascending=[True, False, True]).drop_duplicates("cell")
-    share = table["area"].to_numpy() / shapely.area(hexagons)[table["cell"]]
-    own = cells[table["cell"].to_numpy()]
-    return pd.DataFrame({"cell": own, "label": table["label"].to_numpy(), "share": np.minimum(share, 1.0)}), met
-
-
-def _write(path: Path, chosen: pd.DataFrame, name: str) -> None:
+def _write_cells(path: Path, chosen: pd.DataFrame, name: str) -> None:
     rows = pd.DataFrame(
         {
             "cell": chosen["cell"].astype("uint64"),
@@ -271,15 +221,17 @@ def _write(path: Path, chosen: pd.DataFrame, name: str) -> None:
         ).fetchall()
 
 
-def _rejects(polygons: geopandas.GeoDataFrame, reason: NDArray[np.object_], name: str) -> pd.DataFrame:
+def _rejects(features: Features, reason: NDArray[np.object_]) -> pd.DataFrame:
     rows = np.flatnonzero([why is not None for why in reason])
-    properties = polygons.drop(columns=polygons.geometry.name).iloc[rows]
-    texts = [json.dumps(row, ensure_ascii=False, default=str) for row in properties.to_dict("records")]
-    return pd.DataFrame(
+    judged = pd.DataFrame(
         {
-            "file": pd.Series([name] * len(rows), dtype="str"),
-            "row": rows.astype(np.int64) + 1,
+            "file": pd.Series(features.file[rows], dtype="str"),
+            "row": features.row[rows],
             "reason": pd.Series(reason[rows], dtype="str"),
-            "text": pd.Series(texts, dtype="str"),
+            "text": pd.Series(features.texts(rows), dtype="str"),
         }
     )
+    if not len(features.malformed):
+        return judged
+    lost = features.malformed.assign(reason="malformed")[["file", "row", "reason", "text"]]
+    return pd.concat([judged, lost.astype(judged.dtypes.to_dict())], ignore_index=True)

@@ -1,4 +1,4 @@
-"""What a user may say about an export: options of the three ingest functions."""
+"""What a user may say about an export: options of the ingest functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,5 +97,34 @@ class ImageryOptions:
     pixel_m: float | None = None
     stretch: tuple[float, float] = (2.0, 98.0)
     bands: tuple[int, int, int] | None = None
+    timezone: str | None = None
+    resolution: int | None = None
+
+
+@dataclass(frozen=True)
+class FunctionOptions:
+    """How to read labelled functions; None means: by the file, its headers or the city.
+
+    Attributes:
+        field: column of the class; several joined by `+` are levels of one (`大类+中类`).
+        mapping: a TOML file, or the name of one that ships (`fusion.ingest.mapping`); None: class ids or URFC codes.
+        layer: layer of a file that has several.
+        lon, lat: columns of a point in degrees; `lon` alone: of both, as `113.65,34.76`.
+        h3: column of H3 cells.
+        wkt: column of points or polygons as well-known text.
+        share: column of the share that a class has of its cell, 0 to 1.
+        datum: datum of all these, one of `fusion.geo.datum.DATUMS`.
+        timezone, resolution: of a city that the functions make; an existing city keeps its own.
+    """
+
+    field: str | None = None
+    mapping: str | Path | None = None
+    layer: str | None = None
+    lon: str | None = None
+    lat: str | None = None
+    h3: str | None = None
+    wkt: str | None = None
+    share: str | None = None
+    datum: str = "wgs84"
     timezone: str | None = None
     resolution: int | None = None

@@ -142,8 +142,11 @@ def accounts(report: dict[str, Any]) -> list[str]:
             read, taken, rejected = (part.get(f"{unit}_{what}", 0) for what in ("read", "taken", "rejected"))
             if read != taken + rejected:
                 lines.append(f"{name}: {read} {unit} read, but {taken} taken and {rejected} rejected")
-            # Rows and polygons have their reasons beside them; a part that counts several things names them apart.
-            if unit in ("rows", "polygons") and (by := sum(part.get("rejected_by_reason", {}).values())) != rejected:
+            # Rows, polygons and points have their reasons beside them; a part that counts several things names them apart.
+            if (
+                unit in ("rows", "polygons", "points")
+                and (by := sum(part.get("rejected_by_reason", {}).values())) != rejected
+            ):
                 lines.append(f"{name}: {rejected} {unit} rejected, but {by} with a reason")
     for measure, found in report.get("coverage", {}).items():
         states = [found[state] for state in ("valid", "suppressed", "missing")]

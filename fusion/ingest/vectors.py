@@ -1,6 +1,7 @@
 """Features of a vector file: GeoJSON, GeoPackage or Shapefile, in longitude and latitude."""
 
 import warnings
+import zipfile
 from pathlib import Path
 
 import geopandas
@@ -52,15 +53,23 @@ def _pick_layer(path: Path, what: str, wanted: str | None) -> str | None:
 
 
 def _read(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
-    # Without a .cpg file a Shapefile does not say how its texts are spelled: in China mostly GBK, lately UTF-8.
-    silent = path.suffix.lower() == ".shp" and not any(path.with_suffix(end).is_file() for end in (".cpg", ".CPG"))
-    for encoding in ("UTF-8", "GB18030") if silent else (None,):
+    # A Shapefile that does not say how its texts are spelled has GBK in China, lately UTF-8; GDAL would take Latin-1.
+    for encoding in ("UTF-8", "GB18030") if _hides_encoding(path) else (None,):
         try:
             return geopandas.read_file(path, engine="pyogrio", layer=layer, encoding=encoding)
         except UnicodeDecodeError:
             if encoding != "UTF-8":
                 raise
     raise AssertionError("unreachable")
+
+
+def _hides_encoding(path: Path) -> bool:
+    """Tell whether this is a Shapefile without the .cpg file that names its encoding."""
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            endings = {name[-4:].lower() for name in archive.namelist()}
+        return ".shp" in endings and ".cpg" not in endings
+    return path.suffix.lower() == ".shp" and not any(path.with_suffix(end).is_file() for end in (".cpg", ".CPG"))
 
 
 def pick_column(columns: list[str], wanted: str | None, default: str | None, where: str, option: str) -> str:

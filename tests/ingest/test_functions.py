@@ -13,7 +13,7 @@ from fusion import store
 from fusion.city import open_city
 from fusion.errors import InputError
 from fusion.geo import grid
-from fusion.ingest.functions import ingest_functions
+from fusion.ingest.functions import FunctionOptions, ingest_functions
 from fusion.ingest.quality import load_rejects
 from fusion.ingest.signaling import ingest_signaling
 
@@ -66,7 +66,7 @@ def town(tmp_path):
 def test_a_cell_takes_the_largest_share(tmp_path, town):
     most, rest = left_part(0.6), hexagon() - left_part(0.6)
     file = write(tmp_path / "f.geojson", ("park", rest.buffer(-0.01)), ("school", most.buffer(-0.01)))
-    quality = ingest_functions(file, town, "class")
+    quality = ingest_functions(file, town, FunctionOptions("class"))
     found = labels(town)
     assert found.loc[CENTRE, "function"] == "school"
     assert found.loc[CENTRE, "share"] == pytest.approx(0.6, abs=1e-3)
@@ -91,7 +91,7 @@ def test_pieces_of_one_class_add_up_and_overlaps_count_once(tmp_path, town):
         ("park", upper.buffer(-1)),
         ("park", lower.buffer(-1)),
     )
-    ingest_functions(file, town, "class")
+    ingest_functions(file, town, FunctionOptions("class"))
     found = labels(town)
     assert found.loc[CENTRE, "function"] == "park"
     assert found.loc[CENTRE, "share"] == pytest.approx(
@@ -102,7 +102,7 @@ def test_pieces_of_one_class_add_up_and_overlaps_count_once(tmp_path, town):
 def test_a_tie_goes_to_the_first_class_in_any_order(tmp_path, town):
     for number, names in enumerate((("park", "school"), ("school", "park"))):
         file = write(tmp_path / f"{number}.gpkg", *((name, hexagon().buffer(-1)) for name in names))
-        ingest_functions(file, town, "class")
+        ingest_functions(file, town, FunctionOptions("class"))
         assert labels(town).loc[CENTRE, "function"] == "school"
 
 
@@ -115,7 +115,7 @@ def test_shares_agree_with_a_count_of_points(tmp_path, town):
         for dx, dy, radius in random.uniform((-600, -600, 100), (600, 600, 350), (8, 3))
     ]
     names = ["school", "park", "hospital", "residential"] * 2
-    ingest_functions(write(tmp_path / "f.gpkg", *zip(names, shapes, strict=True)), town, "class")
+    ingest_functions(write(tmp_path / "f.gpkg", *zip(names, shapes, strict=True)), town, FunctionOptions("class"))
     found = labels(town)
     unions = {name: shapely.union_all([s for n, s in zip(names, shapes, strict=True) if n == name]) for name in names}
     for cell in grid.disk(CENTRE, 2).tolist():
@@ -135,7 +135,7 @@ def test_a_mapping_names_classes_and_lists_what_it_lacks(tmp_path, town):
     near = [int(cell) for cell in grid.ring(CENTRE, 1)]
     rows = [("101", hexagon(near[0])), ("教育", hexagon(near[1])), ("湖", hexagon(near[2])), (None, hexagon(near[3]))]
     file = write(tmp_path / "f.geojson", *((value, shape.buffer(-5)) for value, shape in rows))
-    quality = ingest_functions(file, town, "class", mapping)
+    quality = ingest_functions(file, town, FunctionOptions("class", mapping))
     assert dict(labels(town)["function"]) == {near[0]: "residential", near[1]: "school"}
     assert quality["functions"]["unmapped"] == {"湖": 1, "": 1}
     assert quality["functions"]["rejected_by_reason"] == {"unmapped": 2}
@@ -153,9 +153,9 @@ def test_numbers_of_a_shapefile_and_codes_of_the_contest(tmp_path, town):
     write(file, (2.0, hexagon().buffer(-5)), crs=CRS)
     mapping = tmp_path / "m.toml"
     mapping.write_text('2 = "hospital"')
-    ingest_functions(file, town, "class", mapping)
+    ingest_functions(file, town, FunctionOptions("class", mapping))
     assert labels(town)["function"].tolist() == ["hospital"]
-    ingest_functions(write(tmp_path / "g.geojson", ("009", hexagon().buffer(-5))), town, "class")
+    ingest_functions(write(tmp_path / "g.geojson", ("009", hexagon().buffer(-5))), town, FunctionOptions("class"))
     assert labels(town)["function"].tolist() == ["hospital"]
 
 
@@ -165,7 +165,7 @@ def test_polygons_that_cross_themselves_are_mended(tmp_path, town):
     bow = shapely.Polygon([(x0, y0), (x0 + 60, y0 + 60), (x0 + 60, y0), (x0, y0 + 60)])
     flat = shapely.Polygon([(x0, y0), (x0 + 50, y0), (x0, y0), (x0 + 20, y0)])
     rows = [("park", bow), ("park", flat), ("park", shapely.Point(x0, y0)), ("park", None)]
-    quality = ingest_functions(write(tmp_path / "f.geojson", *rows), town, "class")
+    quality = ingest_functions(write(tmp_path / "f.geojson", *rows), town, FunctionOptions("class"))
     assert labels(town)["share"].sum() == pytest.approx(2 * 60 * 30 / 2 / hexagon().area, rel=0.02)
     assert quality["functions"]["polygons_repaired"] == 1
     assert quality["functions"]["rejected_by_reason"] == {"bad_geometry": 3}
@@ -175,7 +175,9 @@ def test_only_cells_of_the_city_are_labelled(tmp_path, town):
     x0, y0 = (float(value[0]) for value in grid.project([HERE[0]], [HERE[1]], CRS))
     away = shapely.box(x0 + 9000, y0, x0 + 9500, y0 + 500)
     wide = shapely.box(x0 - 9000, y0 - 9000, x0 + 8000, y0 + 9000)
-    quality = ingest_functions(write(tmp_path / "f.gpkg", ("park", wide), ("school", away)), town, "class")
+    quality = ingest_functions(
+        write(tmp_path / "f.gpkg", ("park", wide), ("school", away)), town, FunctionOptions("class")
+    )
     lon, lat = grid.centres(labels(town).index.to_numpy())
     west, south, east, north = open_city(town).info.bounds
     assert ((lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)).all()
@@ -184,7 +186,9 @@ def test_only_cells_of_the_city_are_labelled(tmp_path, town):
 
 
 def test_functions_make_a_city_where_there_is_none(tmp_path):
-    ingest_functions(write(tmp_path / "f.gpkg", ("park", hexagon().buffer(-5))), tmp_path / "new", "class")
+    ingest_functions(
+        write(tmp_path / "f.gpkg", ("park", hexagon().buffer(-5))), tmp_path / "new", FunctionOptions("class")
+    )
     city = open_city(tmp_path / "new")
     assert (city.info.resolution, city.info.timezone, city.info.provenance) == (9, "Asia/Shanghai", "real")
     assert store.cells(city).tolist() == [CENTRE]
@@ -192,12 +196,14 @@ def test_functions_make_a_city_where_there_is_none(tmp_path):
 
 
 def test_signaling_keeps_the_rejects_of_functions_and_the_other_way_round(tmp_path, town):
-    ingest_functions(write(tmp_path / "f.gpkg", ("park", hexagon()), ("lake", hexagon())), town, "class")
+    ingest_functions(
+        write(tmp_path / "f.gpkg", ("park", hexagon()), ("lake", hexagon())), town, FunctionOptions("class")
+    )
     export = tmp_path / "b.csv"
     export.write_text(f"time,lon,lat,people\n2021072408,{HERE[0]},{HERE[1]},99\n2021072408,{HERE[0]},{HERE[1]},-1\n")
     ingest_signaling([export], town)
     assert load_rejects(open_city(town))["part"].tolist() == ["functions", "signaling"]
-    ingest_functions(write(tmp_path / "g.gpkg", ("park", hexagon())), town, "class")
+    ingest_functions(write(tmp_path / "g.gpkg", ("park", hexagon())), town, FunctionOptions("class"))
     assert load_rejects(open_city(town))["part"].tolist() == ["signaling"]
 
 
@@ -215,7 +221,7 @@ def test_files_that_hold_no_polygons(tmp_path, town, content, message):
     if content is not None:
         file.write_text(content)
     with pytest.raises(InputError, match=message) as caught:
-        ingest_functions(file, town, "class")
+        ingest_functions(file, town, FunctionOptions("class"))
     assert "\n" not in str(caught.value)
     assert not open_city(town).has_functions
 
@@ -241,11 +247,11 @@ def test_fields_and_mappings_that_do_not_fit(tmp_path, town, field, mapping, mes
         table = tmp_path / "m.toml"
         table.write_text(mapping)
     with pytest.raises(InputError, match=message):
-        ingest_functions(file, town, field, table)
+        ingest_functions(file, town, FunctionOptions(field, table))
     assert not open_city(town).has_functions
 
 
 def test_polygons_elsewhere_name_both_extents(tmp_path, town):
     far = shapely.box(200_000, 3_850_000, 201_000, 3_851_000)
     with pytest.raises(InputError, match=r"functions f.gpkg covers 107\.\d+,34.* and city town 113\.6.*do not overlap"):
-        ingest_functions(write(tmp_path / "f.gpkg", ("park", far)), town, "class")
+        ingest_functions(write(tmp_path / "f.gpkg", ("park", far)), town, FunctionOptions("class"))
