@@ -202,6 +202,21 @@ def _show_next(city: City) -> None:
     with st.container(border=True):
         st.page_link("compare.py", label=t("Compare"), icon=":material/compare_arrows:")
         st.caption(t("Accuracy with intervals beside the ceilings, class by class, and whether fusion truly gains."))
+    with st.container(border=True):
+        st.page_link("data.py", label=t("Data quality"), icon=":material/fact_check:")
+        st.caption(
+            t("What was read, taken and rejected, coverage by hour and cell, days that differ, what lies on disk.")
+        )
+    with st.container(border=True):
+        st.page_link(
+            "data.py",
+            label=t("Bring in your own data"),
+            icon=":material/database_upload:",
+            query_params={"part": "ingest"},
+        )
+        st.caption(
+            t("Upload signaling, imagery or functions, see what was recognised, then ingest with a clear report.")
+        )
 
 
 if __name__ == "__main__":

@@ -119,19 +119,20 @@ def cells_figure(histogram: Sequence[int], lang: str = "en", height: int = 240) 
         height: in pixels.
     """
     edges = np.linspace(0, 100, len(histogram) + 1)
-    names = [f"{low:.0f}–{high:.0f} %" for low, high in itertools.pairwise(edges)]
     figure = go.Figure()
     figure.add_bar(
-        x=names,
+        x=(edges[:-1] + edges[1:]) / 2,
         y=list(histogram),
+        width=np.diff(edges) * 0.9,
+        customdata=[f"{low:.0f}–{high:.0f} %" for low, high in itertools.pairwise(edges)],
         marker={"color": _BLUE, "line": {"width": 0}},
         text=[f"{count:,}" if count else "" for count in histogram],
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{x}: <b>%{y:,}</b><extra></extra>",
+        hovertemplate="%{customdata}: <b>%{y:,}</b><extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": _word("share", lang), "type": "category"},
+        xaxis={"title": _word("share", lang), "range": [0, 100], "dtick": 20, "ticksuffix": " %"},
         yaxis={
             "title": None,
             "range": [0, max(max(histogram, default=1), 1) * 1.18],
@@ -139,7 +140,6 @@ def cells_figure(histogram: Sequence[int], lang: str = "en", height: int = 240) 
             "tickformat": ",d",
         },
         height=height,
-        bargap=0.12,
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
         showlegend=False,
     )
@@ -173,7 +173,11 @@ def days_figure(
             x=[day["date"] for day in chosen],
             y=[day["score"] for day in chosen],
             name=_word("unusual" if unusual else "usual", lang),
-            marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": "#ffffff"}, "line": {"width": 0}},
+            marker={
+                "color": colour,
+                "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff", "size": 7},
+                "line": {"width": 0},
+            },
             customdata=[
                 [f"{day['ratio']:.0%}" if day["ratio"] is not None else "–", why.get(day["date"], "")] for day in chosen
             ],

@@ -113,7 +113,7 @@ def _show_frozen(city: City, found: Mapping[str, Any] | None) -> None:
         return
     st.caption(
         t(
-            "{n:,} cells repeat one value, not zero, for {hours} hours or longer.",
+            "Cells that repeat one value, not zero, for {hours} hours or longer: {n:,}.",
             n=found["cells"],
             hours=found["hours"],
         )

@@ -14,7 +14,7 @@ from fusion.serving.uploads import Waiting
 from pages.ui import caches
 from pages.ui.language import pick, t
 
-FIELD, MAPPING = "data_field", "data_mapping"
+FIELD, MAPPING, RESIZE, DROP = "data_field", "data_mapping", "data_resize", "data_drop_blank"
 _ASIDE = (".toml", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".xml")
 
 Found = tuple[list[Path], tuple[str, ...], bool]
@@ -156,7 +156,11 @@ def prepare_urfc(pool: Sequence[Waiting]) -> Found:
             "visits": t("Visit files"),
         },
     )
-    return [one.path], (), True
+    with st.container(horizontal=True):
+        resize = st.toggle(t("Bring images of another size to 100 x 100 px"), key=RESIZE)
+        drop = st.toggle(t("Refuse regions whose image is one colour"), key=DROP)
+    options = (("--resize",) if resize else ()) + (("--drop-blank",) if drop else ())
+    return [one.path], options, True
 
 
 def _flat(pool: Sequence[Waiting], endings: tuple[str, ...] | None) -> list[Path]:

@@ -71,7 +71,7 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
     for part, found in view.parts_of(report).items():
         if only not in (None, part):
             continue
-        counts = view.reasons(found.get("rejected_by_reason", {}), lang)
+        counts = view.reasons(found, lang)
         if counts:
             st.markdown(components.pair(f"**{names.get(part, part)}**", t("rejected, by reason")))
             st.plotly_chart(
@@ -80,7 +80,10 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
                 config=CHART,
                 alt=t("Number rejected by reason"),
             )
-        for line in found.get("warnings", ()):
+        if part == "urfc":
+            st.markdown("\n".join(f"- {line}" for line in view.urfc_lines(found, t)))
+        warnings = report.get("warnings", ()) if part == "urfc" else found.get("warnings", ())
+        for line in warnings:
             st.warning(str(line), icon=":material/warning:")
 
 

@@ -99,7 +99,7 @@ def _show_datum(preview: Preview) -> None:
                 "datum": t("If they are"),
                 "asked": t("Chosen"),
                 "share_inside": number(t("Inside the city"), format="percent"),
-                "mismatch_m": number(t("Off the city's box, m"), format="%.0f"),
+                "shift_m": number(t("Off the city's middle, m"), format="%.0f"),
                 "share_labelled": number(t("In labelled cells"), format="percent"),
                 "regularity": number(t("In rows and columns"), format="percent"),
             },
@@ -109,7 +109,7 @@ def _show_datum(preview: Preview) -> None:
 
 
 def _show_files(preview: Preview) -> None:
-    with st.expander(t("{n:,} tables in the files", n=preview.files_total)):
+    with st.expander(t("Tables in the files: {n:,}", n=preview.files_total)):
         st.dataframe(
             view.file_rows(preview, t),
             hide_index=True,

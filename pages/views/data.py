@@ -24,9 +24,10 @@ def datum_name(datum: str) -> str:
 def parts_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the parts of a report that count something: signaling stands at its top, the others under their name."""
     parts: dict[str, Mapping[str, Any]] = {}
-    if report.get("preset") or report.get("rows_read"):
+    # At the top of URFC's report stand its lines, which its own part counts again.
+    if report.get("preset") or (report.get("rows_read") and "urfc" not in report):
         parts["signaling"] = report
-    return parts | {name: entry for name, entry in report.items() if isinstance(entry, dict) and "warnings" in entry}
+    return parts | {name: report[name] for name in ("imagery", "functions", "urfc") if name in report}
 
 
 def part_names(t: Say) -> dict[str, str]:
@@ -79,9 +80,16 @@ def account_rows(report: Mapping[str, Any], t: Say) -> list[dict[str, Any]]:
     return rows
 
 
-def reasons(by_reason: Mapping[str, int], lang: str) -> dict[str, int]:
-    """Return counts by reason, the reasons in words."""
-    return {reason_name(reason, lang): int(count) for reason, count in by_reason.items() if count}
+def reasons(part: Mapping[str, Any], lang: str) -> dict[str, int]:
+    """Return what a part rejected by reason, the reasons in words; reasons of several things counted are added up."""
+    found: dict[str, int] = {}
+    for key, by_reason in part.items():
+        if key.endswith("rejected_by_reason"):
+            for reason, count in by_reason.items():
+                if count:
+                    name = reason_name(reason, lang)
+                    found[name] = found.get(name, 0) + int(count)
+    return found
 
 
 def reason_name(reason: str, lang: str) -> str:
@@ -103,6 +111,30 @@ def reading_rows(report: Mapping[str, Any], t: Say) -> list[tuple[str, str]]:
         (t("Columns"), _flat(columns, t) if columns else None),
     ]
     return [(what, str(value)) for what, value in rows if value not in (None, "")]
+
+
+def urfc_lines(part: Mapping[str, Any], t: Say) -> list[str]:
+    """Say what a URFC ingest noticed: dates without data, blank images, what is there twice."""
+    dates = part.get("missing_dates") or ()
+    lines = [
+        t(
+            "{n:,} regions, {unlabelled:,} of them without a class, in {groups:,} groups that folds keep together.",
+            n=part["regions"],
+            unlabelled=part["unlabelled"],
+            groups=part["groups"],
+        ),
+        t(
+            "{blank:,} images of one colour; {numbers:,} repeated region numbers, {images:,} repeated images, "
+            "{visits:,} repeated visit files.",
+            blank=part["blank_images"],
+            numbers=part["repeated_numbers"],
+            images=part["identical_images"],
+            visits=part["identical_visits"],
+        ),
+    ]
+    if dates:
+        lines.append(t("Dates without hours after 0, taken as missing: {dates}.", dates=t(", ").join(dates)))
+    return lines
 
 
 def state_words(found: Mapping[str, Any], t: Say) -> str:

@@ -56,19 +56,10 @@ def job_words(job: Job, t: Say) -> str:
 
 def step_words(progress: Progress, t: Say) -> str:
     """Say how far an ingest is."""
-    steps = {
-        "looking at the files": t("looking at the files"),
-        "reading": t("reading"),
-        "indexing places": t("indexing places"),
-        "judging rows": t("judging rows"),
-        "writing": t("writing"),
-        "committing": t("committing"),
-        "reading polygons": t("reading polygons"),
-        "done": t("done"),
-    }
-    if not progress.step:
-        return t("Getting ready")
-    return t("{share:.0%}, {step}", share=progress.share, step=steps.get(progress.step, progress.step))
+    # The steps' names are fixed words of the ingests; one that names a file stays as it is.
+    return (
+        t("{share:.0%}, {step}", share=progress.share, step=t(progress.step)) if progress.step else t("Getting ready")
+    )
 
 
 def outcome_words(status: Status, t: Say) -> str:
@@ -163,8 +154,8 @@ def role_rows(preview: Preview, t: Say) -> list[tuple[str, str]]:
         if times.first and times.last:
             rows.append((t("From – to"), f"{_minute(times.first)} – {_minute(times.last)} ({preview.timezone})"))
         if times.step:
-            rows.append((t("Step"), times.step))
-        rows.append((t("A time reads"), f"{times.example} ({times.read_as})"))
+            rows.append((t("Step"), t(times.step)))
+        rows.append((t("A time reads"), f"{times.example} ({t(times.read_as)})"))
     rows.append((t("H3 resolution"), str(preview.resolution)))
     threshold = t("sums from 1 to {n}", n=preview.min_count) if preview.min_count else t("nothing")
     rows.append((t("Would be suppressed"), threshold))
@@ -172,35 +163,39 @@ def role_rows(preview: Preview, t: Say) -> list[tuple[str, str]]:
 
 
 def datum_rows(datum: DatumPreview, t: Say) -> pd.DataFrame:
-    """Return the evidence for each datum: datum, asked, share_inside, mismatch_m, share_labelled, regularity."""
-    columns = ["datum", "asked", "share_inside", "mismatch_m", "share_labelled", "regularity"]
+    """Return the evidence for each datum: datum, asked, share_inside, shift_m, share_labelled, regularity."""
+    columns = ["datum", "asked", "share_inside", "shift_m", "share_labelled", "regularity"]
     rows = [
         {
             "datum": datum_name(one.datum),
             "asked": one.datum == datum.asked,
             "share_inside": one.share_inside,
-            "mismatch_m": one.mismatch_m,
+            "shift_m": one.shift_m,
             "share_labelled": one.share_labelled,
             "regularity": one.regularity,
         }
         for one in datum.evidence
     ]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype(dict.fromkeys(columns[2:], "float64")).dropna(axis="columns", how="all")
+    table = table.astype(dict.fromkeys(columns[2:], "float64")).dropna(axis="columns", how="all")
+    # Scattered places stand in rows of no datum: that says nothing.
+    if "regularity" in table and not table["regularity"].any():
+        table = table.drop(columns="regularity")
+    return table
 
 
 def datum_words(datum: DatumPreview, t: Say) -> str:
     """Say which datum the coordinates seem to have, and whether that is the one asked for."""
     if datum.guess is None:
-        return t("The places do not tell their datum: ask whoever exported them. {reason}", reason=datum.reason).strip()
+        return t("The places do not tell their datum. {reason}", reason=t(datum.reason)).strip()
     name = datum_name(datum.guess)
     if datum.guess == datum.asked:
-        return t("The places fit {datum}, as chosen. {reason}", datum=name, reason=datum.reason).strip()
+        return t("The places fit {datum}, as chosen. {reason}", datum=name, reason=t(datum.reason)).strip()
     return t(
         "The places fit {datum} better than {asked}, which is chosen. {reason}",
         datum=name,
         asked=datum_name(datum.asked),
-        reason=datum.reason,
+        reason=t(datum.reason),
     ).strip()
 
 

@@ -38,8 +38,8 @@ def test_cells_by_share() -> None:
     (bars,) = cells_figure([1, 0, 0, 0, 0, 0, 0, 0, 2, 34]).data
 
     assert list(bars.y)[-1] == 34
-    assert bars.x[0] == "0–10 %"
-    assert bars.x[-1] == "90–100 %"
+    assert (bars.x[0], bars.customdata[0]) == (5.0, "0–10 %")
+    assert (bars.x[-1], bars.customdata[-1]) == (95.0, "90–100 %")
 
 
 def test_unusual_days_stand_apart_and_flagged_dates_are_marked_whether_or_not_they_differ() -> None:
