@@ -366,8 +366,8 @@ def scan_buffer(buffer: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDAr
     tally = np.empty((len(starts), TALLY), dtype=np.int64)
     rejects = np.empty((1024, 4), dtype=np.int64)
     number = _scan(buffer, starts, ends, _DAYS, _HOURS, counts, tally, rejects)
-    if number > len(rejects):
+    if number > len(rejects):  # more than there was room for, or a little fewer: those of users on several lines
         rejects = np.empty((number, 4), dtype=np.int64)
-        _scan(buffer, starts, ends, _DAYS, _HOURS, counts, tally, rejects)
+        number = _scan(buffer, starts, ends, _DAYS, _HOURS, counts, tally, rejects)
     rejects = rejects[:number]
     return Visits(counts, tally, rejects[np.lexsort(rejects.T[2::-1])])

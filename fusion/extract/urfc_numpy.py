@@ -92,9 +92,10 @@ def _count(
     # Where a file is whole its items and its signs go together; elsewhere the figures are thrown away.
     of_item = np.searchsorted(item, sign) - 1
     right = (of_item >= 0) & (hour >= 0)
-    right &= day[of_item] >= 0 if len(item) else False
-    sign, hour, of_item = sign[right], hour[right].astype(np.int64), of_item[right]
     file = np.searchsorted(starts, item, side="right") - 1
+    # A bad file may have signs before its first item: they must not count in the file before.
+    right &= (day[of_item] >= 0) & (sign < ends[file][of_item]) if len(item) else False
+    sign, hour, of_item = sign[right], hour[right].astype(np.int64), of_item[right]
     cell = (file * _CELLS + day * HOURS)[of_item] + hour
     counts = np.bincount(cell, minlength=len(starts) * _CELLS).reshape(len(starts), DAYS, HOURS).astype(np.int32)
     of_line = np.searchsorted(line, item, side="right") - 1
