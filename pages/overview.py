@@ -204,9 +204,7 @@ def _show_next(city: City) -> None:
         st.caption(t("Accuracy with intervals beside the ceilings, class by class, and whether fusion truly gains."))
     with st.container(border=True):
         st.page_link("data.py", label=t("Data quality"), icon=":material/fact_check:")
-        st.caption(
-            t("What was read, taken and rejected, coverage by hour and cell, days that differ, what lies on disk.")
-        )
+        st.caption(t("What was read, taken and rejected, coverage by hour and cell, days that differ."))
     with st.container(border=True):
         st.page_link(
             "data.py",
@@ -214,9 +212,7 @@ def _show_next(city: City) -> None:
             icon=":material/database_upload:",
             query_params={"part": "ingest"},
         )
-        st.caption(
-            t("Upload signaling, imagery or functions, see what was recognised, then ingest with a clear report.")
-        )
+        st.caption(t("Upload an export, see what was recognised in it, then ingest it with a clear report."))
 
 
 if __name__ == "__main__":
