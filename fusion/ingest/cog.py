@@ -76,7 +76,7 @@ def check_written(path: Path, strips: list[Strip]) -> str:
             fingerprint = ImageryFingerprint(image)
         torn = False
         for pixels, strip in zip(_pixels(path, size), strips, strict=True):
-            torn |= zlib.adler32(pixels) != strip.checksum
+            torn |= zlib.adler32(pixels.data) != strip.checksum
             fingerprint.add(pixels)
         share = sum(strip.valid for strip in strips) / (size[0] * size[1])
         for level in range(levels):

@@ -167,7 +167,7 @@ def _write(
         connection.register("rejects", rejects)
         write_rejects(writer, "functions", connection.sql("SELECT file, row, reason, text FROM rejects"), connection)
     read, unit = len(features) + len(features.malformed), _UNITS[features.kind]
-    by_class = chosen["label"].value_counts().sort_index()
+    by_class = np.bincount(chosen["label"].to_numpy(dtype=np.int64), minlength=len(IDS)).tolist()
     report = {
         "files": features.names,
         "kind": features.kind,
@@ -181,7 +181,7 @@ def _write(
         **decision.more,
         "unmapped": {str(value): int(count) for value, count in unmapped.head(_MOST_UNMAPPED).items()},
         "cells": len(chosen),
-        "cells_by_class": {IDS[index]: count for index, count in by_class.to_dict().items()},
+        "cells_by_class": {id_: count for id_, count in zip(IDS, by_class, strict=True) if count},
         "warnings": list(features.notes),
         "extents": {"functions": decision.extent},
     }

@@ -124,7 +124,7 @@ def common_resolution(texts: pd.Series, name: str) -> int:
 
 def _heaviest(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the class of most weight of each cell; the earlier class of two that weigh the same."""
-    table = rows.groupby(["cell", "label"], as_index=False)["weight"].sum()
+    table: pd.DataFrame = rows.groupby(["cell", "label"])["weight"].sum().reset_index()
     # Sums in another order may differ in their last digits, which must not decide.
     table["rounded"] = table["weight"].round(9)
     table = table.sort_values(["cell", "rounded", "label"], ascending=[True, False, True])

@@ -61,7 +61,7 @@ def draw(
                 name = name or placed.source.path.name
                 canvas.draw(own, placed, stretch, grid)
         pixels, valid = canvas.finish()
-        return pixels, Strip(valid, zlib.adler32(pixels)), name
+        return pixels, Strip(valid, zlib.adler32(pixels.data)), name
 
     strips: list[Strip] = []
     windows = list(strip_windows(grid.width, grid.height))

@@ -142,11 +142,9 @@ def accounts(report: dict[str, Any]) -> list[str]:
             read, taken, rejected = (part.get(f"{unit}_{what}", 0) for what in ("read", "taken", "rejected"))
             if read != taken + rejected:
                 lines.append(f"{name}: {read} {unit} read, but {taken} taken and {rejected} rejected")
-            # Rows, polygons and points have their reasons beside them; a part that counts several things names them apart.
-            if (
-                unit in ("rows", "polygons", "points")
-                and (by := sum(part.get("rejected_by_reason", {}).values())) != rejected
-            ):
+            # These have their reasons beside them; a part that counts several things names them apart.
+            by = sum(part.get("rejected_by_reason", {}).values())
+            if unit in ("rows", "polygons", "points") and by != rejected:
                 lines.append(f"{name}: {rejected} {unit} rejected, but {by} with a reason")
     for measure, found in report.get("coverage", {}).items():
         states = [found[state] for state in ("valid", "suppressed", "missing")]
