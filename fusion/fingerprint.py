@@ -1,13 +1,19 @@
 """Fingerprints of data: a hash of values and pixels, never of file bytes (a library's version is in the bytes)."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import rasterio
 
+LARGE_ROWS = 1_000_000
 _DIGITS = 16
+_LARGE_MB, _BATCH_ROWS = 512, 200_000
+_FLOATS = ("FLOAT", "DOUBLE")
+_WHOLE = ("UBIGINT", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 STRIP_ROWS = 512  # part of the definition: bands alternate from strip to strip
 
 
@@ -33,19 +39,61 @@ def fingerprint_file(path: Path) -> str:
 
 
 def fingerprint_table(path: Path) -> str:
-    """Return the fingerprint of a Parquet table, whatever the order of its rows."""
+    """Return the fingerprint of a Parquet table, whatever the order of its rows; of a large one in bounded memory."""
     with duckdb.connect() as connection:
-        table = connection.read_parquet(str(path)).order("ALL").to_arrow_table()
+        relation = connection.read_parquet(str(path))
+        rows = len(relation)
+        if rows >= LARGE_ROWS and _can_stream(relation, rows):
+            with tempfile.TemporaryDirectory(dir=path.parent, suffix=".new") as scratch:
+                connection.execute(f"SET memory_limit = '{_LARGE_MB}MiB'")
+                connection.execute("SET temp_directory = $folder", {"folder": scratch})
+                return _fingerprint_large(relation, rows)
+        table = relation.order("ALL").to_arrow_table()
     digest = hashlib.blake2b(digest_size=_DIGITS // 2)
     for name in sorted(table.column_names):
         column = table.column(name).combine_chunks()
-        values, nulls = column.to_numpy(zero_copy_only=False), np.asarray(column.is_null())
-        if values.dtype.kind == "M":
-            values = values.astype("datetime64[us]").astype(np.int64)
-        elif values.dtype == object:
-            values = np.array(["" if value is None else str(value) for value in values])
+        values, nulls = _plain_values(column), np.asarray(column.is_null())
         digest.update(f"{name}{fingerprint_arrays(values, nulls)}".encode())
     return digest.hexdigest()
+
+
+def _can_stream(relation: duckdb.DuckDBPyRelation, rows: int) -> bool:
+    """Whether the parts of each column become arrays of the type that the whole becomes."""
+    counts = relation.aggregate(", ".join(f'count("{name}")' for name in relation.columns)).fetchall()[0]
+    kinds = [str(kind) for kind in relation.types]
+    return all(kind in _FLOATS or (count == rows and kind in _WHOLE) for kind, count in zip(kinds, counts, strict=True))
+
+
+def _fingerprint_large(relation: duckdb.DuckDBPyRelation, rows: int) -> str:
+    """The digest of `fingerprint_table`, from columns that come a batch at a time."""
+    digests = {name: hashlib.blake2b(digest_size=_DIGITS // 2) for name in relation.columns}
+    nulls: dict[str, list[tuple[np.ndarray, int]]] = {name: [] for name in relation.columns}
+    first = True
+    for batch in relation.order("ALL").to_arrow_reader(_BATCH_ROWS):
+        for name, digest in digests.items():
+            values = _plain_values(batch.column(name))
+            values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+            if first:
+                digest.update(f"{values.dtype.str}{(rows,)}".encode())
+            digest.update(values.data)
+            nulls[name].append((np.packbits(np.asarray(batch.column(name).is_null())), batch.num_rows))
+        first = False
+    whole = hashlib.blake2b(digest_size=_DIGITS // 2)
+    for name in sorted(digests):
+        digests[name].update(f"{np.dtype(bool).str}{(rows,)}".encode())
+        for packed, count in nulls[name]:
+            digests[name].update(np.unpackbits(packed, count=count).astype(bool).data)
+        whole.update(f"{name}{digests[name].hexdigest()}".encode())
+    return whole.hexdigest()
+
+
+def _plain_values(column: pa.Array) -> np.ndarray:
+    values = column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[us]").astype(np.int64)
+    if values.dtype == object:
+        return np.array(["" if value is None else str(value) for value in values])
+    return np.asarray(values)
 
 
 class ImageryFingerprint:
