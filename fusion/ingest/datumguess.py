@@ -129,7 +129,7 @@ def _decide(evidence: tuple[DatumEvidence, ...], alike: bool) -> tuple[str | Non
         if shifts[order[0]] <= _CLEAR_SHIFT_M and shifts[order[1]] >= 2 * shifts[order[0]]:
             told.setdefault(evidence[order[0]].datum, BOX)
     written, *shifted = evidence
-    regular = [one.datum for one in shifted if one.regularity > 0.8 and written.regularity < 0.5]
+    regular = [one.datum for one in shifted if one.regularity > 0.9 and written.regularity < 0.6]
     if len(regular) == 1:
         told.setdefault(regular[0], LATTICE)
     if len(told) == 1:

@@ -146,6 +146,7 @@ def places_of_wkt(
     in_degrees = system[0].isna() | system[0].isin(["4326", "4490", "4258"])
     shapes = shapely.from_wkt(system[1].fillna(plain).where(in_degrees, "").to_numpy(dtype=object), on_invalid="ignore")
     centroids = shapely.centroid(shapes)
+    centroids[shapely.is_empty(centroids)] = None
     lon, lat = shapely.get_x(centroids), shapely.get_y(centroids)
     return places_at_points(lon, lat, np.asarray(rows), datum, resolution, frame)
 

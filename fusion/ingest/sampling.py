@@ -129,7 +129,7 @@ def _to_line_end(piece: bytes) -> bytes:
 
 
 def _sample_parquet(path: Path, name: str, scratch: Path, rows: int) -> Path:
-    """Copy the first rows of the first, middle and last row group."""
+    """Copy the first rows of the first and the middle row group, and the last of the last."""
     target = new_path(scratch, ".parquet")
     try:
         with pq.ParquetFile(path) as file:
@@ -139,6 +139,10 @@ def _sample_parquet(path: Path, name: str, scratch: Path, rows: int) -> Path:
             share = -(-rows // len(groups))
             batches = []
             for group in groups:
+                if group == groups[-1] and group:
+                    table = file.read_row_group(group)
+                    batches += table.slice(max(len(table) - share, 0)).to_batches()
+                    break
                 left = share
                 for batch in file.iter_batches(batch_size=min(share, 65536), row_groups=[group]):
                     batches.append(batch.slice(0, left))
