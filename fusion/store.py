@@ -63,8 +63,8 @@ def snapshot(city: City, hour: datetime, measure: str, resolution: int | None = 
         InputError: the city has no such hour or measure, or the resolution is finer than its own.
     """
     own = cells(city)
-    rows = _hour_rows(city, [_check_hour(city, hour)], measure)
-    return _roll(own, _rolled(city, own, resolution), *_laid_out(rows, own))
+    span = [_check_hour(city, hour)]
+    return _roll(own, _rolled(city, own, resolution), *_laid_out(_hour_rows(city, span, measure), own, span))
 
 
 def usual(city: City, hour: datetime, measure: str, resolution: int | None = None) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
         own["usual"] = mean.reindex(own["cell"]).to_numpy()
     kept_cells = own["cell"].to_numpy(dtype=np.uint64)
     shown = _rolled(city, kept_cells, resolution)
-    result = _roll(kept_cells, shown, own["value"].to_numpy(), own["state"].to_numpy())
+    result = _roll(kept_cells, shown, own["value"].to_numpy()[None], own["state"].to_numpy()[None])
     # Of a parent, only children that have both figures: one that is suppressed now or then would look like a change.
     both = own["value"].notna() & own["usual"].notna()
     parts = own[both].assign(cell=shown[both.to_numpy()])
@@ -247,23 +247,22 @@ def release(
     Raises:
         InputError: the city has no such hour, measure or resolution, or the table would be too long.
     """
-    span = [_check_hour(city, hour) for hour in wanted] if wanted is not None else list(hours(city))
+    span = list(hours(city)) if wanted is None else list(dict.fromkeys(_check_hour(city, hour) for hour in wanted))
     own = cells(city)
     if len(own) * len(span) > _MOST_RELEASED:
         raise InputError(
             f"{len(span)} hours of {len(own)} cells are more than {_MOST_RELEASED} rows: release fewer hours at a time"
         )
     shown = _rolled(city, own, resolution)
-    by_hour = dict(iter(_hour_rows(city, span, measure).groupby("hour")))
-    parts = [_roll(own, shown, *_laid_out(by_hour.get(hour), own)) for hour in span]
-    names = to_hex(np.unique(shown))
-    states = np.concatenate([part["state"].to_numpy() for part in parts]) if parts else np.zeros(0, dtype=np.uint8)
+    value, state = _laid_out(_hour_rows(city, span, measure), own, span)
+    table = _roll(own, shown, value, state)
+    names = np.array(to_hex(np.unique(shown)), dtype=object)
     return pd.DataFrame(
         {
-            "id": np.tile(np.array(names, dtype=object), len(span)),
+            "id": np.tile(names, len(span)),
             "hour": pd.DatetimeIndex(span).repeat(len(names)),
-            measure: np.concatenate([part["value"].to_numpy() for part in parts]) if parts else np.zeros(0),
-            "state": np.array(STATES, dtype=object)[states],
+            measure: table["value"].to_numpy(),
+            "state": np.array(STATES, dtype=object)[table["state"].to_numpy()],
         }
     )
 
@@ -288,23 +287,27 @@ def _published(city: City, measure: str) -> str:
                 FROM read_parquet('{_quote(city.activity)}'))"""
 
 
-def _laid_out(rows: pd.DataFrame | None, own: Cells) -> tuple[np.ndarray, np.ndarray]:
-    """Values and states of one hour's rows in the order of the cells; a cell without a row is missing."""
-    if rows is None:
-        return np.full(len(own), np.nan), np.full(len(own), MISSING, dtype=np.uint8)
-    table = rows.set_index("cell").reindex(own)
-    return table["value"].to_numpy(dtype=float), table["state"].fillna(MISSING).astype("uint8").to_numpy()
+def _laid_out(rows: pd.DataFrame, own: Cells, span: list[pd.Timestamp]) -> tuple[np.ndarray, np.ndarray]:
+    """Values and states (T,N) of T hours in the order of N cells; a cell without a row is missing."""
+    value = np.full((len(span), len(own)), np.nan)
+    state = np.full(value.shape, MISSING, dtype=np.uint8)
+    at = pd.DatetimeIndex(span).get_indexer(pd.DatetimeIndex(rows["hour"])), np.searchsorted(own, rows["cell"])
+    value[at], state[at] = rows["value"].to_numpy(dtype=float, na_value=np.nan), rows["state"].to_numpy()
+    return value, state
 
 
 def _roll(own: Cells, shown: Cells, value: np.ndarray, state: np.ndarray) -> pd.DataFrame:
-    """Sum cells into those that are shown in their place."""
-    table = pd.DataFrame({"cell": shown, "value": value, "state": state})
-    if shown is own:
-        return table
-    grouped = table.groupby("cell")
-    # The best state of any child: valid before suppressed before missing, which is also their order as numbers.
-    result = grouped["value"].sum(min_count=1).to_frame().assign(state=grouped["state"].min().astype("uint8"))
-    return result.reset_index()
+    """Sum cells into those that are shown in their place, hour by hour: columns `cell`, `value`, `state`."""
+    hour = np.repeat(np.arange(len(value)), len(shown))
+    table = pd.DataFrame(
+        {"hour": hour, "cell": np.tile(shown, len(value)), "value": value.ravel(), "state": state.ravel()}
+    )
+    if shown is not own:
+        grouped = table.groupby(["hour", "cell"])
+        # The best state of any child: valid before suppressed before missing, which is also their order as numbers.
+        table = grouped["value"].sum(min_count=1).to_frame().assign(state=grouped["state"].min().astype("uint8"))
+        table = table.reset_index()
+    return table.drop(columns="hour")
 
 
 def _rolled(city: City, own: Cells, resolution: int | None) -> Cells:
