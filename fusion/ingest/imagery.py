@@ -107,7 +107,7 @@ def _take(sources: list[Source], writer: CityWriter, options: ImageryOptions, te
         "width": grid.width,
         "height": grid.height,
         "share_valid": valid / (grid.width * grid.height),
-        "bands": [source.bands for source in sources[:1]],
+        "bands": sources[0].bands,
         "stretched": limits,
         "warnings": _warnings(names, [one.box for one in placed], grid),
         "extents": {"imagery": extent},

@@ -130,7 +130,7 @@ def look_at(path: Path, bands: Bands | None = None) -> Source:
                 "(gdal_translate -ot)"
             )
         try:
-            left, bottom, right, top = image.bounds
+            left, bottom, right, top = rasterio.transform.array_bounds(image.height, image.width, image.transform)
             # South-up images have their top below their bottom.
             box = min(left, right), min(bottom, top), max(left, right), max(bottom, top)
             extent = rasterio.warp.transform_bounds(crs, 4326, *box)
