@@ -18,7 +18,7 @@ from fusion.ingest.presets import Preset
 from fusion.ingest.spelling import ending_of, find_encoding, new_path
 from fusion.ingest.tables import PARQUET_ENDINGS, TEXT_ENDINGS, Table, open_table
 
-MOST_FILES = 500
+MOST_FILES = 150
 _LEAST_ROWS = 100
 _BLOCKS = 8
 _LINE_BYTES = 512  # a line is seldom longer; it bounds what is read, not what is understood
@@ -26,10 +26,13 @@ _GUESS_BYTES = 1 << 16
 
 
 def choose_sources(sources: Sequence[Source]) -> list[Source]:
-    """Return at most `MOST_FILES` of an export's files, evenly spread, with the first and the last."""
+    """Return at most `MOST_FILES` of an export's files: a third from the beginning on, the others spread to the last."""
     if len(sources) <= MOST_FILES:
         return list(sources)
-    return [sources[number] for number in np.linspace(0, len(sources) - 1, MOST_FILES).astype(int)]
+    # Files in a row show the step between two hours; files far apart show the span.
+    together = MOST_FILES // 3
+    spread = np.linspace(together, len(sources) - 1, MOST_FILES - together).astype(int)
+    return [*sources[:together], *(sources[number] for number in spread)]
 
 
 def sample_exports(
