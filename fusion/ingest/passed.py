@@ -5,7 +5,7 @@ chunks, and what is found goes into a DuckDB table that spills. Only where quote
 must DuckDB do it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -30,7 +30,13 @@ class Lines:
     blank: int
 
 
-def note_passed(connection: duckdb.DuckDBPyConnection, number: int, table: Table, malformed: bool) -> Lines:
+def note_passed(
+    connection: duckdb.DuckDBPyConnection,
+    number: int,
+    table: Table,
+    malformed: bool,
+    hide: Callable[[str], str] | None = None,
+) -> Lines:
     """Write the lines without a row of a text file into `passed`: `file`, `row` (its line), `text` (NULL if empty).
 
     Args:
@@ -38,6 +44,7 @@ def note_passed(connection: duckdb.DuckDBPyConnection, number: int, table: Table
         number: of the file, for the column `file`.
         table: the file.
         malformed: whether to write malformed lines, too, and not only empty ones.
+        hide: what to write of a line that nobody may see.
     """
     lines, bad, blank = 0, 0, 0
     batch: list[tuple[int, str | None]] = []
@@ -47,7 +54,7 @@ def note_passed(connection: duckdb.DuckDBPyConnection, number: int, table: Table
         for line, text in found:
             bad, blank = bad + (text is not None), blank + (text is None)
             if text is None or malformed:
-                batch.append((first + line, text))
+                batch.append((first + line, hide(text) if hide and text is not None else text))
         if len(batch) >= _BATCH:
             _insert(connection, number, batch)
             batch = []

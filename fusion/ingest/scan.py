@@ -237,7 +237,7 @@ class Scan(Judged):
                       FROM (SELECT {self._named(*self._fields(number))}, {raw}, {row} AS row
                             FROM {read_tables([table])}) r
                       JOIN suspects s ON {self._same("r", "s", self.keys)}) m
-                ASOF LEFT JOIN ({_shifts(number, table)}) h ON m.row > h.after"""
+                ASOF LEFT JOIN ({shifts_sql(number, table)}) h ON m.row > h.after"""
         )
 
     def _has_suspects(self) -> bool:
@@ -250,7 +250,7 @@ class Scan(Judged):
         return ", ".join(prefix + name for name in names)
 
 
-def _shifts(number: int, table: Table) -> str:
+def shifts_sql(number: int, table: Table) -> str:
     """SQL of how far a record's number lies behind its line's: `shift` lines for records beyond the `after`-th."""
     if not table.is_text:
         return "SELECT -1::BIGINT AS after, 0::BIGINT AS shift"

@@ -133,10 +133,11 @@ def open_table(
     )
 
 
-def read_tables(tables: list[Table], store_rejects: bool = False) -> str:
+def read_tables(tables: list[Table], store_rejects: bool = False, strict: bool = False) -> str:
     """Return the DuckDB relation of files of one layout; the columns of text files are all text.
 
-    Lines of text with too few or too many fields are passed over; `store_rejects` keeps them in `reject_errors`.
+    Lines of text with too few or too many fields are passed over; `store_rejects` keeps them in `reject_errors`, and
+    with `strict` they raise in DuckDB.
     """
     first = tables[0]
     if not first.is_text:
@@ -147,7 +148,7 @@ def read_tables(tables: list[Table], store_rejects: bool = False) -> str:
         ["VARCHAR"] * len(first.columns),
         {
             "nullstr": f"[{', '.join(quote(text) for text in NULL_TEXTS)}]",
-            "ignore_errors": "true",
+            "ignore_errors": str(not strict).lower(),
             "store_rejects": str(store_rejects).lower(),
         },
     )
