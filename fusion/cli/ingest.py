@@ -52,6 +52,13 @@ def ingest_signaling_command(
         list[str] | None,
         typer.Option(help="Suppress sums of this and below (15; milan 0); of one: outflow=5. Repeat for several."),
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Of each process, all in all: 1GB, 800MB; what suits the machine else.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes to divide the files among; one already uses all cores.")
+    ] = None,
+    backend: Annotated[Literal["local", "ray"], typer.Option(help="Where those processes run.")] = "local",
     preview: Annotated[bool, typer.Option("--preview", help="Show what is recognised, and write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +66,8 @@ def ingest_signaling_command(
 
     Example: python -m fusion ingest signaling export.csv --city zhengzhou-2021 --datum gcj02 --preview
     """
-    from fusion.ingest.options import SignalingOptions, read_thresholds
+    from fusion.ingest.engine import parse_memory
+    from fusion.ingest.options import Resources, SignalingOptions, read_thresholds
 
     threshold, thresholds = read_thresholds(min_count or ())
     options = SignalingOptions(
@@ -80,7 +88,8 @@ def ingest_signaling_command(
         raise InputError("--city is missing: name the city that the counts go into, or look first with --preview")
     from fusion.ingest.signaling import ingest_signaling
 
-    quality = ingest_signaling(files, _city_path(city), options, progress=progress_line("signaling"))
+    resources = Resources(parse_memory(memory) if memory else None, jobs, backend)
+    quality = ingest_signaling(files, _city_path(city), options, progress_line("signaling"), resources)
     if as_json:
         show_json(quality)
         return

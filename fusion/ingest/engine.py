@@ -35,21 +35,23 @@ def parse_memory(text: str) -> int:
     return amount
 
 
-def connect(scratch: Path, memory_bytes: int | None = None) -> duckdb.DuckDBPyConnection:
+def connect(scratch: Path, memory_bytes: int | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB that keeps within its memory and spills to a folder.
 
     Args:
         scratch: the folder to spill to.
         memory_bytes: for the whole process; None: DuckDB alone keeps within a quarter of the machine's, 1 to 4 GB.
+        threads: at most so many; None: the machine's cores.
     """
     physical_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
     limit_mb = min(max(physical_mb * _MEMORY_SHARE, _MEMORY_MB_LEAST), _MEMORY_MB_MOST)
     connection = duckdb.connect()
+    if threads is None:
+        threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
     if memory_bytes is not None:
         limit_mb = (memory_bytes - _RESERVE_BYTES) / 2**20
-        threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
-        fewer = max(1, min(threads, int(limit_mb * 2**20 // _THREAD_BYTES)))
-        connection.execute(f"SET threads = {fewer}")
+        threads = max(1, min(threads, int(limit_mb * 2**20 // _THREAD_BYTES)))
+    connection.execute(f"SET threads = {threads}")
     connection.execute(f"SET memory_limit = '{limit_mb:.0f}MiB'")
     connection.execute(f"SET temp_directory = {quote(str(scratch))}")
     connection.execute("SET preserve_insertion_order = false")

@@ -84,6 +84,26 @@ def read_thresholds(texts: Sequence[str]) -> tuple[int | None, tuple[tuple[str, 
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What an ingest of signaling may use.
+
+    Attributes:
+        memory_bytes: of each process, all in all; None: what suits the machine.
+        jobs: processes; None: one, or on a cluster all its CPUs. One process already uses all cores.
+        backend: `local` or `ray`.
+    """
+
+    memory_bytes: int | None = None
+    jobs: int | None = None
+    backend: str = "local"
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the files are divided among processes."""
+        return self.backend != "local" or (self.jobs or 1) > 1
+
+
+@dataclass(frozen=True)
 class ImageryOptions:
     """How to bring imagery in.
 

@@ -83,18 +83,24 @@ class Scan(Judged):
         """Return the distinct times as texts: columns t*."""
         return self.frame(f"SELECT DISTINCT {', '.join(self.times)} FROM groups ORDER BY ALL")
 
-    def index(self, places: pd.DataFrame, times: pd.DataFrame, shared: str | None = None, first_key: int = 0) -> None:
-        """Take the indexed places (p*, `cell`, `why`) and times (t*, `hour`, `why`) and list what is suspect.
+    def index(self, places: pd.DataFrame, times: pd.DataFrame) -> None:
+        """Take the indexed places (p*, `cell`, `why`) and times (t*, `hour`, `why`) and list what is suspect."""
+        self.connection.register("places_frame", places)
+        self.connection.register("times_frame", times)
+        self.index_tables("places_frame", "times_frame")
+        self.connection.unregister("places_frame")
+        self.connection.unregister("times_frame")
+
+    def index_tables(self, places: str, times: str, shared: str | None = None, first_key: int = 0) -> None:
+        """Do what `index` does, with tables that DuckDB knows.
 
         Args:
-            places, times: from `fusion.ingest.indexing`.
-            shared: a table (`key`, p*, t*) of places and times that other partitions have, too.
-            first_key: the first number for a suspect that is not shared.
+            places, times: their names.
+            shared: a table (`key`, p*, t*) of places and times that other parts of the export have, too.
+            first_key: suspects that are not shared are numbered from here.
         """
-        for name, frame in (("places", places), ("times", times)):
-            self.connection.register(f"{name}_frame", frame)
-            self.run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name}_frame")
-            self.connection.unregister(f"{name}_frame")
+        self.run(f"CREATE OR REPLACE TABLE places AS FROM {places}")
+        self.run(f"CREATE OR REPLACE TABLE times AS FROM {times}")
         flaws = ["coalesce(g.low < 0, false)", *(f"coalesce(NOT (g.{v} < {TOO_MANY}), false)" for v in self.values)]
         if not self.sums_rows:
             flaws.append("g.n > 1")
@@ -119,7 +125,7 @@ class Scan(Judged):
         """Read the files again, in order, if any group is suspect, and mark its rows: `why` is None for one to take.
 
         Args:
-            repeated: whether to look for repeated rows, where they are an error; a merge does it for all partitions.
+            repeated: whether to look for repeated rows, where they are an error; a merge does it for all parts.
         """
         values = ", ".join(f"{name} DOUBLE" for name in self.values)
         self.run(

@@ -13,7 +13,6 @@ from fusion.city import CityInfo, CityWriter, write_city
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds, boundaries, check_resolution
 from fusion.ingest.columns import check_alike, find_roles
-from fusion.ingest.devices import DeviceScan
 from fusion.ingest.devices_copies import nameless_copies
 from fusion.ingest.exports import open_exports
 from fusion.ingest.frame import (
@@ -26,15 +25,15 @@ from fusion.ingest.frame import (
     provenance,
 )
 from fusion.ingest.indexing import index_places, index_times, place_table
-from fusion.ingest.options import SignalingOptions
+from fusion.ingest.options import Resources, SignalingOptions
 from fusion.ingest.places import Places
 from fusion.ingest.presets import Preset, preset
 from fusion.ingest.quality import REASONS, write_quality, write_rejects
-from fusion.ingest.scan import Scan, connect
+from fusion.ingest.scanning import AnyScan, open_scan
 from fusion.ingest.times import check_timezone
 from fusion.ingest.towers import towers_of
 
-__all__ = ["SignalingOptions", "ingest_signaling"]
+__all__ = ["Resources", "SignalingOptions", "ingest_signaling"]
 
 Progress = Callable[[float, str], None]
 
@@ -43,7 +42,11 @@ _LISTED_HOURS = 1000
 
 
 def ingest_signaling(
-    files: Sequence[Path], city_path: Path, options: SignalingOptions | None = None, progress: Progress | None = None
+    files: Sequence[Path],
+    city_path: Path,
+    options: SignalingOptions | None = None,
+    progress: Progress | None = None,
+    resources: Resources | None = None,
 ) -> dict[str, Any]:
     """Replace a city's activity by what these exports hold; make the city if there is none.
 
@@ -52,6 +55,7 @@ def ingest_signaling(
         city_path: the city's folder.
         options: how to read them.
         progress: is told the share done, 0 to 1, and what is being done.
+        resources: memory and processes; one process by default.
 
     Returns:
         The quality report (docs/data-formats.md), as written to `quality.json`.
@@ -60,8 +64,10 @@ def ingest_signaling(
         InputError: a file, a column or an option cannot be used, or no row remains; the city stays as it was.
         CityError: the city cannot be written, for instance on a full disk; it stays as it was.
         CityLockedError: another writer holds the city.
+        ConfigError: the backend is unknown or cannot be reached.
     """
     options = options or SignalingOptions()
+    resources = resources or Resources()
     tell = progress or (lambda share, text: None)
     if not files:
         raise InputError("no file was named: give at least one export")
@@ -78,17 +84,15 @@ def ingest_signaling(
         check_alike([table.name for table in tables], roles)
         towers = towers_of(options, roles[0])
         private = tables if chosen.counts_devices else []
-        with connect(scratch) as connection, nameless_copies(private, scratch):
-            scan: Scan | DeviceScan = (
-                DeviceScan(connection, tables, roles, scratch, towers)
-                if chosen.counts_devices
-                else Scan(connection, tables, roles, chosen.sums_rows)
-            )
+        with (
+            nameless_copies(private, scratch),
+            open_scan(tables, roles, chosen, towers, scratch, resources) as scan,
+        ):
             return _take(scan, writer, chosen, options, tell, notes)
 
 
 def _take(
-    scan: Scan | DeviceScan,
+    scan: AnyScan,
     writer: CityWriter,
     chosen: Preset,
     options: SignalingOptions,
@@ -117,6 +121,7 @@ def _take(
     measures = scan.roles[0].measures
     numbers = scan.write(writer.new("activity.parquet"), measures)
     write_rejects(writer, "signaling", scan.rejects(), scan.connection)
+    scan.connection.close()  # its memory is wanted by what follows
     hours = (numbers["last_us"] - numbers["first_us"]) // _HOUR_US + 1
     extent = _extent(places)
     bounds = info.bounds if info and _is_framed(writer) else extent
@@ -180,14 +185,14 @@ def _is_framed(writer: CityWriter) -> bool:
     return any((writer.path / name).is_file() for name in ("imagery.tif", "functions.parquet"))
 
 
-def _by_reason(scan: Scan | DeviceScan) -> dict[str, int]:
+def _by_reason(scan: AnyScan) -> dict[str, int]:
     found = scan.rejects().aggregate("reason, count(*) AS rows", "reason").to_arrow_table().to_pandas()
     counts = dict(zip(found["reason"], found["rows"], strict=True))
     return {reason: int(counts[reason]) for reason in REASONS if reason in counts}
 
 
 def _check_remains(
-    writer: CityWriter, counts: dict[str, int], rejected: dict[str, int], where: pd.DataFrame, scan: Scan | DeviceScan
+    writer: CityWriter, counts: dict[str, int], rejected: dict[str, int], where: pd.DataFrame, scan: AnyScan
 ) -> None:
     """Refuse an export of which nothing, or next to nothing, could be taken."""
     name = scan.tables[0].name if len(scan.tables) == 1 else f"{len(scan.tables)} files"
