@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
 from fusion import store
@@ -32,7 +32,9 @@ CELLS = np.sort(
 )
 HOURS = pd.date_range("2021-07-26T00:00Z", periods=4 * 24, freq="h", unit="us")[[0, 1, 24, 25, 48, 72]]
 SHAPE = (len(THRESHOLDS), len(CELLS), len(HOURS))
-_SLOW = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+_SLOW = settings(
+    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=(Phase.generate,)
+)
 
 
 @some.composite

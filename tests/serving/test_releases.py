@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h3.api.basic_str as h3
@@ -10,9 +11,12 @@ import pandas as pd
 import pytest
 import shapely
 
+from fusion.city import open_city
 from fusion.errors import InputError
 from fusion.geo import grid
-from fusion.serving.releases import encode_release, write_release
+from fusion.ingest.quality import load_rejects
+from fusion.ingest.signaling import ingest_signaling
+from fusion.serving.releases import encode_release, encode_table, rejects_release, write_release
 
 IDS = grid.to_hex(grid.disk(int(grid.cells_at([113.65], [34.75], 9)[0]), 1))
 TABLE = pd.DataFrame(
@@ -74,3 +78,54 @@ def test_the_ending_says_the_kind(tmp_path: Path) -> None:
         write_release(TABLE, tmp_path / "out.xlsx")
     with pytest.raises(InputError, match="cannot be written"):
         write_release(TABLE, tmp_path / "nowhere" / "out.csv")
+
+
+def test_any_table_goes_as_csv_without_formulas_and_with_all_digits() -> None:
+    evil = pd.DataFrame(
+        {
+            "=name": ["=1+1", "\t@x", "＝HYPERLINK()", "a,b"],
+            "kind": pd.Categorical(["+1", "b", "b", "b"]),
+            "people": [1234567.25, -2.0, np.nan, 0.0],
+            "hour": pd.date_range("2021-07-24T00:00Z", periods=4, freq="h"),
+        }
+    )
+
+    lines = encode_table(evil, ".csv").decode("utf-8-sig").splitlines()
+
+    assert lines[0] == "'=name,kind,people,hour"
+    assert lines[1] == "'=1+1,'+1,1234567.25,2021-07-24T00:00Z"
+    assert lines[2] == "'\t@x,b,-2.0,2021-07-24T01:00Z"
+    assert lines[3] == "'＝HYPERLINK(),b,,2021-07-24T02:00Z"
+    assert lines[4] == '"a,b",b,0.0,2021-07-24T03:00Z'
+    with pytest.raises(InputError, match=r"use \.csv or \.parquet"):
+        encode_table(evil, ".geojson")
+
+
+def test_a_rejected_row_gives_no_small_count_away(tmp_path: Path) -> None:
+    """The first line is suppressed; the rows that repeat it, contradict it or cannot be read hold its count."""
+    good = "2021-07-24 08:00,113.65,34.76"
+    lines = [
+        f"{good},7",
+        f"{good},7",
+        f"{good},9.0",
+        f"{good},400",
+        "noon,113.65,34.76, 12 ",
+        f"{good},7人",
+        f"{good}, 7,x",
+    ]
+    export = tmp_path / "a.csv"
+    export.write_text("\n".join(["time,lon,lat,people", *lines]) + "\n", encoding="utf-8")
+    ingest_signaling([export], tmp_path / "town")
+    city = open_city(tmp_path / "town")
+
+    released = rejects_release(city)
+
+    assert set(released["text"]) == {
+        f"{good},≤ 15",
+        f"{good},400",
+        "noon,113.65,34.76,≤ 15",
+        f"{good},≤ 15,x",
+    }
+    assert released.drop(columns="text").equals(load_rejects(city).drop(columns="text"))
+    kept = replace(city, info=replace(city.info, measures=(replace(city.info.measures[0], min_count=0),)))
+    pd.testing.assert_frame_equal(rejects_release(kept), load_rejects(city))
