@@ -26,6 +26,8 @@ from fusion.extract.urfc_grammar import (
 _LF, _TAB, _AMP, _COMMA, _BAR = (ord(sign) for sign in "\n\t&,|")
 _CELLS = DAYS * HOURS
 _LONGEST_USER = 64  # bytes; a file with longer ones is read line by line
+_ONES = np.uint64(0x0101010101010101)
+_ZEROS, _SIXES, _NIBBLES = _ONES * np.uint64(ord("0")), _ONES * np.uint64(6), _ONES * np.uint64(0xF0)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -72,39 +74,43 @@ def _count(
         whole[np.searchsorted(starts, places, side="right") - 1] = False
 
     line, of_file = _lines(b, starts, ends)
-    item = np.flatnonzero((b == _TAB) | (b == _COMMA))  # the sign before each item
-    tab = item[b[item] == _TAB]
-    tabs_before = np.searchsorted(tab, np.append(line, len(b)))
-    single = np.diff(tabs_before) == 1
-    fail(line[~single])
-    own_tab = tab[tabs_before[:-1].clip(max=max(len(tab) - 1, 0))] if len(tab) else np.full(len(line), -1)
-    fail(line[single & (own_tab <= line)])
-    fail(item[b[item + 9] != _AMP])
-    day = _days(b, item)
-    fail(item[day < 0])
+    before = np.flatnonzero((b == _TAB) | (b == _COMMA))  # the sign before each item
+    tab = before[b[before] == _TAB]
+    tabs = np.searchsorted(tab, np.append(line, len(b)))
+    single = np.diff(tabs) == 1
+    own_tab = tab[tabs[:-1].clip(max=max(len(tab) - 1, 0))] if len(tab) else np.full(len(line), -1)
+    fail(line[~single | (own_tab <= line)])
+    fail(before[b[before + 9] != _AMP])
     sign = np.flatnonzero((b == _AMP) | (b == _BAR))  # the sign before each hour
     first = b[sign] == _AMP
-    before = b[sign[first] - 9]
-    fail(sign[first][(before != _TAB) & (before != _COMMA)])
+    item = sign[first]  # an item lies around its `&`
+    opening = b[item - 9]
+    day = _days(b, item)
+    fail(item[(day < 0) | ((opening != _TAB) & (opening != _COMMA))])
     hour = _HOURS[(b[sign + 1].astype(np.uint16) << 8) | b[sign + 2]]
     after = b[sign + 3]
     fail(sign[(hour < 0) | ((after != _BAR) & (after != _COMMA) & (after != _LF))])
-    # Where a file is whole its items and its signs go together; elsewhere the figures are thrown away.
-    of_item = np.searchsorted(item, sign) - 1
-    right = (of_item >= 0) & (hour >= 0)
-    file = np.searchsorted(starts, item, side="right") - 1
-    # A bad file may have signs before its first item: they must not count in the file before.
-    right &= (day[of_item] >= 0) & (sign < ends[file][of_item]) if len(item) else False
-    sign, hour, of_item = sign[right], hour[right].astype(np.int64), of_item[right]
-    cell = (file * _CELLS + day * HOURS)[of_item] + hour
-    counts = np.bincount(cell, minlength=len(starts) * _CELLS).reshape(len(starts), DAYS, HOURS).astype(np.int32)
-    of_line = np.searchsorted(line, item, side="right") - 1
-    own = (of_line * _CELLS + day * HOURS)[of_item] + hour
-    if len(own) and not (np.diff(own) > 0).all():  # what comes in order has no repetition
+    file = _owners(item, starts)
+    of_item = np.cumsum(first) - 1
+    if not whole.all():
+        # The figures of a bad file are thrown away, but its signs must not count elsewhere: those before its first `&`.
+        right = (of_item >= 0) & (hour >= 0)
+        right &= (day[of_item] >= 0) & (sign < ends[file][of_item]) if len(item) else False
+        hour, of_item, sign = hour[right], of_item[right], sign[right]
+    counts = np.bincount((file * _CELLS + day * HOURS)[of_item] + hour, minlength=len(starts) * _CELLS)
+    own = (_owners(item, line) * _CELLS + day * HOURS)[of_item] + hour
+    if not (own[1:] > own[:-1]).all():  # what comes in order has no repetition
         order = np.argsort(own, kind="stable")
         fail(sign[order[1:][np.diff(own[order]) == 0]])
     fail(line[_repeated_users(b, line, own_tab, of_file, whole)])
-    return counts, np.bincount(of_file, minlength=len(starts))
+    shaped = counts.reshape(len(starts), DAYS, HOURS).astype(np.int32)
+    return shaped, np.bincount(of_file, minlength=len(starts))
+
+
+def _owners(places: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which of the stretches that begin at `begins` each place lies in; both ascend."""
+    ends = np.searchsorted(places, begins[1:])
+    return np.repeat(np.arange(len(begins)), np.diff(ends, prepend=0, append=len(places)))
 
 
 def _lines(
@@ -113,16 +119,24 @@ def _lines(
     """Return where each line begins, and its file."""
     newline = np.flatnonzero(b == _LF)
     begins = np.unique(np.concatenate([starts, newline + 1]))
-    of_file = np.searchsorted(starts, begins, side="right") - 1
+    begins = begins[begins >= starts[0]]
+    of_file = _owners(begins, starts)
     kept = begins < ends[of_file]
     return begins[kept], of_file[kept]
 
 
 def _days(b: NDArray[np.uint8], item: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the day of the eight digits behind each sign, -1 for none."""
-    digits = sliding_window_view(b, 8)[item + 1] - np.uint8(ord("0"))
-    number = digits.astype(np.int64) @ 10 ** np.arange(7, -1, -1) - 20180000
-    fits = (digits < 10).all(axis=1) & (number >= 0) & (number < len(_DAYS))
+    """Return the day of the eight digits before each `&`, -1 for none."""
+    word = sliding_window_view(b, 8)[item - 8].view("<u8").ravel()
+    digits = ((word & _NIBBLES) == _ZEROS) & ((((word & ~_NIBBLES) + _SIXES) & _NIBBLES) == 0)
+    word = word - _ZEROS
+    pairs = (word * np.uint64(10) + (word >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    fours = pairs * np.uint64(100) + (pairs >> np.uint64(16))
+    number = ((fours & np.uint64(0xFFFF)) * np.uint64(10000) + (fours >> np.uint64(32) & np.uint64(0xFFFF))).view(
+        np.int64
+    )
+    number -= 20180000
+    fits = digits & (number >= 0) & (number < len(_DAYS))
     return np.where(fits, _DAYS[np.where(fits, number, 0)], -1).astype(np.int64)
 
 
