@@ -10,31 +10,45 @@ import pandas as pd
 
 _HOUR_US, _QUARTER_S = 3_600_000_000, 900
 _FIRST_QUARTER = 1 << 40  # numbers from here on are quarters of an hour, smaller ones local hours
+_FORMS = (
+    ("____-__-__ __:__:__", "%Y-%m-%d %H:%M:%S"),
+    ("____/__/__ __:__:__", "%Y/%m/%d %H:%M:%S"),
+    ("____-__-__T__:__:__", "%Y-%m-%dT%H:%M:%S"),
+    ("____-__-__ __:__:__.___", "%Y-%m-%d %H:%M:%S.%f"),
+    ("____-__-__ __:__:__.______", "%Y-%m-%d %H:%M:%S.%f"),
+)
 _FIRST_S, _COMPACT_S = 631_152_000, 1_990_000_000  # 1990; from 1990000000 on ten digits may be a compact hour
 
 
-def key_sql(name: str) -> tuple[str, str]:
-    """Return the SQL of a time's two keys: `(number, text)`, of which one is NULL.
+def number_sql(name: str) -> str:
+    """Return the SQL of a time's first key, a number; NULL where it has to stay a text.
 
     Args:
         name: the SQL of a text; evaluated several times, so a column.
     """
+    # A pattern goes first: strptime takes its time to say no.
+    written = " ".join(
+        f"WHEN {name} LIKE '{pattern}' THEN epoch_us(try_strptime({name}, '{form}')) // {_HOUR_US}"
+        for pattern, form in _FORMS
+    )
     # Ten digits of these years cannot be a date and an hour, which `times` prefers.
-    seconds = f"TRY_CAST({name} AS BIGINT)"
-    number = f"""CASE
-        WHEN substr({name}, 14, 1) = ':' AND substr({name}, 17, 1) = ':' AND substr({name}, 5, 1) IN ('-', '/')
-             AND substr({name}, 12, 2) < '24'
-             AND (length({name}) = 19 OR regexp_full_match(substr({name}, 20), '\\.\\d{{1,9}}'))
-        THEN epoch_us(TRY_CAST(substr({name}, 1, 19) AS TIMESTAMP)) // {_HOUR_US}
-        WHEN length({name}) = 10 AND regexp_full_match({name}, '\\d{{10}}')
-             AND {seconds} BETWEEN {_FIRST_S} AND {_COMPACT_S - 1}
-        THEN {_FIRST_QUARTER} + {seconds} // {_QUARTER_S}
-        WHEN length({name}) = 13 AND regexp_full_match({name}, '\\d{{13}}') AND {seconds} >= {_FIRST_S * 1000}
-        THEN {_FIRST_QUARTER} + {seconds} // {_QUARTER_S * 1000}
-        WHEN length({name}) = 16 AND regexp_full_match({name}, '\\d{{16}}') AND {seconds} >= {_FIRST_S * 1_000_000}
-        THEN {_FIRST_QUARTER} + {seconds} // {_QUARTER_S * 1_000_000}
-        END"""
-    return number, f"CASE WHEN ({number}) IS NULL THEN {_short(name)} END"
+    epochs = " ".join(
+        f"WHEN strlen({name}) = {digits} AND regexp_full_match({name}, '\\d{{{digits}}}') "
+        f"AND {name}::BIGINT BETWEEN {_FIRST_S * unit} AND {last} "
+        f"THEN {_FIRST_QUARTER} + {name}::BIGINT // {_QUARTER_S * unit}"
+        for digits, unit, last in ((10, 1, _COMPACT_S - 1), (13, 1000, 10**13), (16, 1_000_000, 10**16))
+    )
+    return f"CASE {written} {epochs} END"
+
+
+def text_sql(name: str) -> str:
+    """Return the SQL of the second key, for a time without a number: its text, in a compact one the minutes as 00."""
+    return f"""CASE
+        WHEN strlen({name}) = 14 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d[0-5]\\d')
+        THEN concat(substr({name}, 1, 10), '0000')
+        WHEN strlen({name}) = 12 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d')
+        THEN concat(substr({name}, 1, 10), '00')
+        ELSE {name} END"""
 
 
 def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:
@@ -54,13 +68,3 @@ def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:
     milliseconds = (number[quarters].astype("int64") - _FIRST_QUARTER) * _QUARTER_S * 1000
     spelled[quarters] = [f"{value:013d}" for value in milliseconds]
     return pd.Series(spelled, index=texts.index, dtype="string")
-
-
-def _short(name: str) -> str:
-    """Minutes and seconds of compact times as zeros."""
-    return f"""CASE
-        WHEN length({name}) = 14 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d[0-5]\\d')
-        THEN concat(substr({name}, 1, 10), '0000')
-        WHEN length({name}) = 12 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d')
-        THEN concat(substr({name}, 1, 10), '00')
-        ELSE {name} END"""
