@@ -26,7 +26,7 @@ _GUESS_BYTES = 1 << 16
 
 
 def choose_sources(sources: Sequence[Source]) -> list[Source]:
-    """Return at most `MOST_FILES` of an export's files: a third from the beginning on, the others spread to the last."""
+    """Return at most `MOST_FILES` of the files: a third from the beginning on, the others spread to the last."""
     if len(sources) <= MOST_FILES:
         return list(sources)
     # Files in a row show the step between two hours; files far apart show the span.

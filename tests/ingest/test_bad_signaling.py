@@ -161,7 +161,7 @@ def test_a_bad_file_is_one_line_and_the_city_stays(tmp_path, town, name):
 
 
 OPTIONS = {
-    "preset": (SignalingOptions(preset="nanjing"), r"unknown preset 'nanjing': use one of daas, milan"),
+    "preset": (SignalingOptions(preset="nanjing"), r"unknown preset 'nanjing': use one of daas, devices, milan"),
     "datum": (SignalingOptions(datum="gps"), r"unknown datum 'gps': use one of wgs84, gcj02, bd09"),
     "timezone": (SignalingOptions(timezone="Beijing"), r"unknown timezone 'Beijing'"),
     "time": (SignalingOptions(time="when"), r"no column 'when': it has time, lon, lat, people; name one with --time"),
