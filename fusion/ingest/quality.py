@@ -112,7 +112,8 @@ def write_quality(
     old = _read(writer.path / "quality.json")
     extents = old.get("extents", {}) | report.pop("extents", {})
     if part == "signaling":
-        report = _repeated(report) | _outside(report) | report
+        if "preset" in report:  # an export of places and hours
+            report = _repeated(report) | _outside(report) | report
         written = writer.current("activity.parquet")
         if info is not None and written is not None:
             report |= inspect_activity(written, info)
@@ -137,14 +138,13 @@ def accounts(report: dict[str, Any]) -> list[str]:
     """
     lines = []
     for name, part in (("signaling", report), *((name, report[name]) for name in PARTS if name in report)):
-        for key in [key for key in part if key.endswith("_read") and f"{key[:-5]}_taken" in part]:
-            unit = key.removesuffix("_read")
-            read, taken, rejected = (part.get(f"{unit}_{what}", 0) for what in ("read", "taken", "rejected"))
+        counted = counted_units(part)
+        for unit, (read, taken, rejected) in counted.items():
             if read != taken + rejected:
                 lines.append(f"{name}: {read} {unit} read, but {taken} taken and {rejected} rejected")
-            # These have their reasons beside them; a part that counts several things names them apart.
-            by = sum(part.get("rejected_by_reason", {}).values())
-            if unit in ("rows", "polygons", "points") and by != rejected:
+            # A part that counts several things names the reasons of each apart.
+            own = f"{unit}_rejected_by_reason" if len(counted) > 1 else "rejected_by_reason"
+            if own in part and (by := sum(part[own].values())) != rejected:
                 lines.append(f"{name}: {rejected} {unit} rejected, but {by} with a reason")
     for measure, found in report.get("coverage", {}).items():
         states = [found[state] for state in ("valid", "suppressed", "missing")]
@@ -155,6 +155,16 @@ def accounts(report: dict[str, Any]) -> list[str]:
             if by_hour != states:
                 lines.append(f"{measure}: {states} valid, suppressed and missing, but {by_hour} by hour")
     return lines
+
+
+def counted_units(part: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
+    """Return what a part of a report counts: unit (rows, polygons, files) to how many were read, taken and rejected."""
+    units = [key.removesuffix("_read") for key in part if key.endswith("_read")]
+    return {
+        unit: (part[f"{unit}_read"], part[f"{unit}_taken"], part.get(f"{unit}_rejected", 0))
+        for unit in units
+        if f"{unit}_taken" in part
+    }
 
 
 def write_rejects(
