@@ -25,7 +25,7 @@ KEEP = 30  # jobs of all cities
 JOBS = ".jobs"
 _COMMANDS = {IMAGERY: ("ingest", "imagery"), FUNCTIONS: ("ingest", "functions"), URFC: ("ingest", "urfc")}
 # Fields of SignalingOptions that the command line names otherwise.
-NAMES = {"values": "value"}
+NAMES = {"values": "value", "min_counts": "min_count"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def signaling_words(options: SignalingOptions) -> tuple[str, ...]:
             words.append(name)
         elif isinstance(value, tuple):
             for item in value:
-                words += [name, str(item)]
+                words += [name, f"{item[0]}={item[1]}" if isinstance(item, tuple) else str(item)]
         else:
             words += [name, str(value)]
     return tuple(words)

@@ -9,7 +9,7 @@ from fusion.city import City, check_name, data_root
 from fusion.errors import FusionError, InputError
 from fusion.serving import ingest_jobs, uploads
 from fusion.serving.ingest_jobs import FUNCTIONS, IMAGERY, MILAN, URFC, IngestRequest
-from pages.ui import caches, data_files, data_jobs, data_others, data_signaling, state
+from pages.ui import caches, data_files, data_functions, data_jobs, data_others, data_signaling, state
 from pages.ui.language import t
 from pages.views import ingest as view
 
@@ -129,7 +129,7 @@ def _prepare(kind: str, pool: list[uploads.Waiting], city_path: Path | None) -> 
     elif kind == IMAGERY:
         files, options, ready = data_others.prepare_imagery(pool)
     elif kind == FUNCTIONS:
-        files, options, ready = data_others.prepare_functions(pool)
+        files, options, ready = data_functions.prepare(pool)
     else:
         files, options, ready = data_others.prepare_urfc(pool)
     return Prepared(tuple(files), tuple(options), ready)

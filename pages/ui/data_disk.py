@@ -22,7 +22,7 @@ _SAID = "data_disk_said"
 def show() -> None:
     """Draw the section."""
     root = data_root()
-    data_jobs.show(root)
+    data_jobs.show(root, (DEMO,))
     if said := st.session_state.pop(_SAID, None):
         st.success(said, icon=":material/check_circle:")
     cities = caches.cities()
@@ -52,12 +52,12 @@ def _show_use(cities: list[City]) -> None:
         "total": t("Total"),
     }
     st.dataframe(
-        view.disk_rows({city.name: storage.disk_use(city) for city in cities}, t),
+        view.disk_rows({city.name: storage.disk_use(city) for city in cities}),
         hide_index=True,
         width="stretch",
         column_config={
             "city": t("City"),
-            **{part: number(f"{name}, MB", format="%.1f") for part, name in names.items()},
+            **{part: number(name, format="bytes") for part, name in names.items()},
         },
     )
 
@@ -79,11 +79,14 @@ def _show_deleting(cities: list[City]) -> None:
 def _offer_samples(city: City) -> None:
     st.markdown(f"**{t('Only its samples')}**")
     use = storage.disk_use(city)["samples"]
+    if not use:
+        st.caption(t("None yet."))
+        return
     if not storage.samples_are_a_cache(city):
         st.caption(t("The samples of this city are its data: they cannot be made again."))
         return
     st.caption(t("Chips and series cut for training, {size}. The next training makes them again.", size=view.size(use)))
-    if st.button(t("Delete the samples"), key=SAMPLES, icon=":material/delete_sweep:", disabled=not use):
+    if st.button(t("Delete the samples"), key=SAMPLES, icon=":material/delete_sweep:"):
         with components.guard():
             freed = storage.delete_samples(city)
             st.session_state[_SAID] = t("Samples of {city} deleted: {size}.", city=city.name, size=view.size(freed))

@@ -1,5 +1,6 @@
 """Ingests that run or have run: how far, the log, cancel, and what came of the last one."""
 
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -16,17 +17,24 @@ from pages.views import ingest as view
 CANCEL, AGAIN, OPEN, HIDE = "data_job_cancel", "data_job_again", "data_job_open", "data_job_hide"
 _HIDDEN = "data_job_hidden"
 _EVERY_S = 1.0
+_NEWS_S = 3600.0  # after that an outcome stands only in the list
 
 
-def show(root: Path) -> None:
-    """Show the ingests that run, or the last one's outcome; nothing where there was none."""
-    jobs = ingest_jobs.list_jobs(root)
+def show(root: Path, kinds: tuple[str, ...] = ingest_jobs.KINDS) -> None:
+    """Show the ingests that run, or what came of the last one, if that is not long ago; the earlier ones in a list.
+
+    Args:
+        root: the data folder.
+        kinds: to show.
+    """
+    jobs = [job for job in ingest_jobs.list_jobs(root) if job.request.kind in kinds]
     active = [job for job in jobs if background.status(job).active]
     for job in active:
         _live(job)
-    if not active and jobs and st.session_state.get(_HIDDEN) != jobs[0].id:
+    shown = bool(jobs and not active and st.session_state.get(_HIDDEN) != jobs[0].id and _is_news(jobs[0]))
+    if shown:
         _outcome(root, jobs[0])
-    if len(jobs) > 1:
+    if len(jobs) > (1 if shown or active else 0):
         with st.expander(t("Earlier ingests")):
             st.dataframe(
                 view.job_rows([(job, background.status(job)) for job in jobs], t),
@@ -42,6 +50,11 @@ def show(root: Path) -> None:
                     "reason": t("Why it failed"),
                 },
             )
+
+
+def _is_news(job: Job) -> bool:
+    ended_s = background.status(job).ended_s
+    return time.time() - (job.started_s if ended_s is None else ended_s) < _NEWS_S
 
 
 @st.fragment(run_every=_EVERY_S)

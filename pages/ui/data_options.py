@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from fusion.geo.datum import DATUMS
-from fusion.ingest.options import SignalingOptions
+from fusion.ingest.options import SignalingOptions, read_thresholds
 from fusion.ingest.presets import preset
 from fusion.serving import ingest_jobs
 from fusion.serving.ingest_jobs import PRESETS
@@ -27,6 +27,7 @@ PLACE, TIME, VALUES, LON, LAT, H3, WKT, GRID_ID, USER, TOWER = (
 ORIGIN, SQUARE, ORDER, ACROSS, FIRST, CORNER = (
     "data_origin", "data_square", "data_order", "data_across", "data_first", "data_corner",
 )  # fmt: skip
+SINGLE = "data_single_thresholds"
 AUTO, POINT, CELL, TEXT, ID = "auto", "point", "h3", "wkt", "grid"
 _NEW_RESOLUTION = 9
 
@@ -40,16 +41,8 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
     """Ask for what no file says of itself: datum, zone, threshold, resolution, and the tables beside the export."""
     known = preset(PRESETS[kind])
     st.markdown(f"**{t('What the files do not say')}**")
-    datum = st.segmented_control(
-        t("Datum of the coordinates"),
-        list(DATUMS),
-        format_func=datum_name,
-        default="wgs84",
-        required=True,
-        key=DATUM,
-        persist_state="session",
-        help=t("Chinese web maps use GCJ-02, Baidu BD-09: off by some 570 m and 1.3 km in Zhengzhou."),
-    )
+    # Milan's squares come with their grid, in WGS-84.
+    datum = None if kind == ingest_jobs.MILAN else _datum()
     with st.container(horizontal=True):
         zone = st.selectbox(
             t("Time zone"),
@@ -72,6 +65,15 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
             persist_state="session",
             help=t("A cell's sum above 0 and up to this one is hidden, after summing; 0 hides nothing."),
         )
+        single = st.text_input(
+            t("For single measures"),
+            key=f"{SINGLE}_{kind}",
+            placeholder="outflow=5",
+            width=200,
+            max_chars=400,
+            persist_state="session",
+            help=t("outflow=5; several with commas"),
+        )
         new = city_path is None or not (city_path / "city.toml").is_file()
         resolution = st.selectbox(
             t("H3 resolution"),
@@ -88,9 +90,23 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
         datum=datum,
         timezone=zone,
         min_count=None if threshold is None else int(threshold),
+        min_counts=read_thresholds([text for text in single.split(",") if text.strip()])[1],
         resolution=resolution if new and resolution != _NEW_RESOLUTION else None,
     )
     return _ask_tables(kind, pool, options)
+
+
+def _datum() -> str:
+    return st.segmented_control(
+        t("Datum of the coordinates"),
+        list(DATUMS),
+        format_func=datum_name,
+        default="wgs84",
+        required=True,
+        key=DATUM,
+        persist_state="session",
+        help=t("Chinese web maps use GCJ-02, Baidu BD-09: off by some 570 m and 1.3 km in Zhengzhou."),
+    )
 
 
 def _ask_tables(kind: str, pool: Sequence[Waiting], options: SignalingOptions) -> SignalingOptions:

@@ -1,4 +1,4 @@
-"""Preview and options of imagery, functions and URFC files."""
+"""Preview and options of imagery and of URFC files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fusion.classes import FUNCTIONS, IDS
+from fusion.classes import FUNCTIONS
 from fusion.errors import InputError
 from fusion.serving import previews
-from fusion.serving.previews import FunctionsPreview
 from fusion.serving.uploads import Waiting
 from pages.ui import caches
 from pages.ui.language import pick, t
 
-FIELD, MAPPING, RESIZE, DROP = "data_field", "data_mapping", "data_resize", "data_drop_blank"
-_ASIDE = (".toml", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".xml")
+BANDS, STRETCH, PIXEL, RESIZE, DROP = (
+    "data_bands", "data_stretch", "data_pixel", "data_resize", "data_drop_blank",
+)  # fmt: skip
 
 Found = tuple[list[Path], tuple[str, ...], bool]
 
 
 def prepare_imagery(pool: Sequence[Waiting]) -> Found:
     """Show what the rasters are; return the files, their options and whether they can be ingested."""
-    files = _flat(pool, (".tif", ".tiff"))
+    files = flat(pool, (".tif", ".tiff"))
     if not files:
         raise InputError(t("No GeoTIFF (.tif) among the files: choose some."))
     table: pd.DataFrame = caches.remember(previews.preview_imagery, files, tuple(files))
@@ -47,85 +47,45 @@ def prepare_imagery(pool: Sequence[Waiting]) -> Found:
     bad = table[table["problem"] != ""]
     for row in bad.to_dict("records"):
         st.error(f"{row['file']}: {row['problem']}", icon=":material/error:")
-    return files, (), bad.empty
+    return files, _imagery_words(int(table["bands"].max()) if "bands" in table else 3), bad.empty
+
+
+def _imagery_words(bands: int) -> tuple[str, ...]:
+    """Ask how the rasters are to be read; return words of the command line."""
+    words: list[str] = []
+    with st.expander(t("Bands, brightness and size of a pixel")), st.container(horizontal=True):
+        if bands > 3:
+            chosen = st.multiselect(
+                t("Bands of red, green and blue, in this order"),
+                range(1, bands + 1),
+                key=BANDS,
+                max_selections=3,
+                width=360,
+                placeholder=t("by their colour, else the first three"),
+            )
+            if len(chosen) == 3:
+                words += ["--bands", ",".join(map(str, chosen))]
+        low, high = st.slider(
+            t("Percentiles between which more than 8 bits are stretched"), 0.0, 100.0, (2.0, 98.0), 0.5, key=STRETCH
+        )
+        if (low, high) != (2.0, 98.0):
+            words += ["--stretch", f"{low:g},{high:g}"]
+        pixel_m = st.number_input(
+            t("Edge of a pixel, m"),
+            min_value=0.01,
+            max_value=10_000.0,
+            value=None,
+            key=PIXEL,
+            width=200,
+            placeholder=t("as in the finest file"),
+        )
+        if pixel_m is not None:
+            words += ["--pixel-m", f"{pixel_m:g}"]
+    return tuple(words)
 
 
 def _sides() -> dict[str, str]:
     return {"west": t("West"), "south": t("South"), "east": t("East"), "north": t("North")}
-
-
-def prepare_functions(pool: Sequence[Waiting]) -> Found:
-    """Show what a file of functions holds; let the reader choose the column of the class and how it is mapped."""
-    files = [path for path in _flat(pool, None) if path.suffix.lower() not in _ASIDE]
-    if not files:
-        raise InputError(t("No file of polygons, points or cells among the files: choose one."))
-    file = files[0]
-    if len(files) > 1:
-        file = st.selectbox(t("File"), files, format_func=lambda path: path.name, width=360)
-    preview: FunctionsPreview = caches.remember(previews.preview_functions, [file], file)
-    about = [preview.kind or t("table"), preview.crs or t("no reference system")]
-    if preview.features >= 0:
-        about.append(t("{n:,} features", n=preview.features))
-    st.markdown("  ·  ".join(about))
-    with st.container(horizontal=True):
-        field = st.selectbox(
-            t("Column with the class"),
-            preview.columns,
-            index=preview.columns.index(likely) if (likely := _likely(preview)) else None,
-            key=FIELD,
-            placeholder=t("choose one"),
-            width=260,
-        )
-        tables = [one.path for one in pool if one.path.suffix.lower() == ".toml"]
-        mapping = st.selectbox(
-            t("Mapping to the nine functions"),
-            [None, *tables],
-            format_func=lambda path: t("none: class ids or codes 001 to 009") if path is None else path.name,
-            index=1 if tables else 0,
-            key=MAPPING,
-            width=380,
-            help=t("A TOML file beside the data: value in the file = class id."),
-        )
-    if field and mapping is None and field in preview.values:
-        _show_values(preview.values[field])
-    with st.expander(t("The first rows"), expanded=True):
-        st.dataframe(preview.sample, hide_index=True, width="stretch")
-    options: tuple[str, ...] = ("--field", field) if field else ()
-    if mapping is not None:
-        options += ("--mapping", str(mapping.resolve()))
-    return [file], options, field is not None
-
-
-def _likely(preview: FunctionsPreview) -> str | None:
-    """Return the column whose values are most often classes; None where none is."""
-    known = {*IDS, *(function.code for function in FUNCTIONS)}
-    shares = {
-        name: sum(count for value, count in found.items() if value in known) / max(sum(found.values()), 1)
-        for name, found in preview.values.items()
-    }
-    best = max(shares, key=shares.__getitem__, default=None)
-    return best if best is not None and shares[best] > 0.5 else None
-
-
-def _show_values(values: dict[str, int]) -> None:
-    names = {key: pick(function.en, function.zh) for function in FUNCTIONS for key in (function.id, function.code)}
-    table = pd.DataFrame(
-        [{"value": value, "rows": count, "function": names.get(value)} for value, count in values.items()]
-    )
-    unknown = int(table.loc[table["function"].isna(), "rows"].sum())
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="content",
-        height=min(38 + 35 * len(table), 250),
-        placeholder=t("unknown"),
-        column_config={"value": t("Value"), "rows": t("Rows"), "function": t("Function")},
-    )
-    if unknown:
-        st.warning(
-            t("{n:,} rows have a value that is no class: they would be rejected. Add a mapping.", n=unknown),
-            icon=":material/warning:",
-        )
 
 
 def prepare_urfc(pool: Sequence[Waiting]) -> Found:
@@ -163,7 +123,7 @@ def prepare_urfc(pool: Sequence[Waiting]) -> Found:
     return [one.path], options, True
 
 
-def _flat(pool: Sequence[Waiting], endings: tuple[str, ...] | None) -> list[Path]:
+def flat(pool: Sequence[Waiting], endings: tuple[str, ...] | None = None) -> list[Path]:
     """Return the chosen files, of folders those in them."""
     paths: list[Path] = []
     for one in pool:

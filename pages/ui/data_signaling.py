@@ -127,7 +127,8 @@ def _show_files(preview: Preview) -> None:
         if table.empty:
             components.empty(t("No row."), t("The files hold a header only."))
         else:
-            st.dataframe(table, hide_index=True, width="stretch", height=min(38 + 35 * len(table), 240))
+            height = min(38 + 35 * len(table), 240)
+            st.dataframe(table, hide_index=True, width="stretch", height=height, placeholder="–")
 
 
 def _code(text: str) -> str:

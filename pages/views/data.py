@@ -139,15 +139,15 @@ def urfc_lines(part: Mapping[str, Any], t: Say) -> list[str]:
 
 def state_words(found: Mapping[str, Any], t: Say) -> str:
     """Say how the cell-hours of a measure divide."""
-    whole = max(int(found["cell_hours"]), 1)
+    whole, threshold = max(int(found["cell_hours"]), 1), int(found["min_count"])
     return t(
-        "{all:,} cell-hours: {valid} valid ({zero:,} of them a reported zero), {suppressed} suppressed (sums from 1 to "
-        "{threshold}), {missing} missing.",
+        "{all:,} cell-hours: {valid} valid ({zero:,} of them a reported zero), {suppressed} suppressed ({rule}), "
+        "{missing} missing.",
         all=found["cell_hours"],
         valid=percent(found["valid"] / whole),
         zero=found["zero"],
         suppressed=percent(found["suppressed"] / whole),
-        threshold=found["min_count"],
+        rule=t("sums from 1 to {n}", n=threshold) if threshold else t("nothing is to be suppressed"),
         missing=percent(found["missing"] / whole),
     )
 

@@ -187,7 +187,7 @@ def datum_rows(datum: DatumPreview, t: Say) -> pd.DataFrame:
 def datum_words(datum: DatumPreview, t: Say) -> str:
     """Say which datum the coordinates seem to have, and whether that is the one asked for."""
     if datum.guess is None:
-        return t("The places do not tell their datum. {reason}", reason=t(datum.reason)).strip()
+        return t(datum.reason)
     name = datum_name(datum.guess)
     if datum.guess == datum.asked:
         return t("The places fit {datum}, as chosen. {reason}", datum=name, reason=t(datum.reason)).strip()
@@ -216,10 +216,9 @@ def sample_rows(preview: Preview) -> pd.DataFrame:
     return table
 
 
-def disk_rows(uses: Mapping[str, Mapping[str, int]], t: Say) -> pd.DataFrame:
-    """Return one row a city, bytes by part as MB, the largest first."""
-    rows = [{"city": city, **{part: found / 1e6 for part, found in use.items()}} for city, use in uses.items()]
-    table = pd.DataFrame(rows)
+def disk_rows(uses: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+    """Return one row a city, bytes by part, the largest first."""
+    table = pd.DataFrame([{"city": city, **use} for city, use in uses.items()])
     return table.sort_values("total", ascending=False, ignore_index=True) if len(table) else table
 
 

@@ -46,11 +46,12 @@ def upload(root: Path, text: str, name: str = "export.csv") -> tuple[str, Path]:
 
 def test_options_become_words_of_the_command_line() -> None:
     options = SignalingOptions(
-        preset="daas", lon="经度", lat="纬度", values=("people", "uv"), datum="gcj02", min_count=0
+        lon="经度", lat="纬度", values=("people", "uv"), datum="gcj02", min_count=0, min_counts=(("uv", 5),)
     )
 
     assert signaling_words(options) == (
         "--lon", "经度", "--lat", "纬度", "--value", "people", "--value", "uv", "--datum", "gcj02", "--min-count", "0",
+        "--min-count", "uv=5",
     )  # fmt: skip
 
 
