@@ -143,3 +143,12 @@ def test_a_labelled_cell_shows_its_function_and_share(open_page, miniature_city)
     card = "".join(element.proto.body for element in app.get("html"))
     assert "公园" in card
     assert "75%" in card
+
+
+def test_the_counts_go_as_files(open_page, miniature_city) -> None:
+    app = open_page("activity_map", **CITY)
+
+    labels = [button.proto.label for button in app.get("download_button")]
+
+    # The shown hour in three kinds, all hours in two, and the table under the city's total.
+    assert labels == ["CSV", "GeoJSON", "Parquet", "CSV", "Parquet", "Download CSV"]
