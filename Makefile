@@ -37,9 +37,9 @@ test: $(VENV)/.dev ## install what tests need, a browser too, and run the whole 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-cluster: $(VENV)/.dev ## ablations on a local Ray cluster of two nodes, against the same on this machine
+test-cluster: $(VENV)/.dev ## ablations and ingest on a local Ray cluster of two nodes, against the same on this machine
 	$(BIN)/python -m pip install -q -r requirements-cluster.txt
-	$(BIN)/python -m pytest -m slow tests/training/test_ablate_ray.py
+	$(BIN)/python -m pytest -m slow tests/training/test_ablate_ray.py tests/ingest/test_partition_ray.py
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
