@@ -63,7 +63,7 @@ def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:
     hours = np.flatnonzero(number < _FIRST_QUARTER)
     quarters = np.flatnonzero(number >= _FIRST_QUARTER)
     local = number[hours].astype("int64").astype("datetime64[h]").astype("datetime64[m]")
-    spelled[hours] = np.char.replace(np.datetime_as_string(local), "T", " ")
+    spelled[hours] = [text.replace("T", " ") for text in np.datetime_as_string(local)]
     # Thirteen digits are milliseconds whatever they hold; ten might be a compact date and hour.
     milliseconds = (number[quarters].astype("int64") - _FIRST_QUARTER) * _QUARTER_S * 1000
     spelled[quarters] = [f"{value:013d}" for value in milliseconds]
