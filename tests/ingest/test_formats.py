@@ -89,10 +89,11 @@ SPELLINGS = list(itertools.product(("utf-8", "utf-8-sig", "gb18030", "utf-16"), 
 
 @pytest.mark.parametrize("container", ["csv", "csv.gz", "zip"])
 def test_encodings_delimiters_and_line_ends(tmp_path, container):
-    """Every spelling once, with places of its own, in one export."""
+    """Every spelling (a third of them in containers), with places of its own, in one export."""
     paths = []
     wanted = []
-    for number, (encoding, mark, end) in enumerate(SPELLINGS):
+    spellings = SPELLINGS if container == "csv" else SPELLINGS[::3]
+    for number, (encoding, mark, end) in enumerate(spellings):
         lon = 113 + number / 100
         wanted += [(hour, lon, lat, people) for hour, _, lat, people in WANTED]
         content = text([[time, lon, lat, people] for time, _, lat, people in ROWS], mark=mark, end=end).encode(encoding)
