@@ -155,7 +155,6 @@ def main() -> None:
             spent[f"{engine}, threads"],
             spent["bytes only, threads"],
         )
-        _say(f"{engine} in threads / bytes only in one", spent[f"{engine}, threads"], spent["bytes only"])
 
 
 def _say(what: str, longer: list[float], shorter: list[float]) -> None:

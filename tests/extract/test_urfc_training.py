@@ -12,7 +12,7 @@ from fusion.extract.urfc import ingest_urfc
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.runs import load_run
 from tests.extract.urfc_folder import write_folder
-from tests.pages.apptest import LANGUAGES, assert_whole, open_page, texts
+from tests.pages.apptest import assert_whole, open_page, texts
 
 MINI = ["--folds", "3", "--device", "cpu", "--set", "training.epochs=1", "--set", "training.batch_size=16"]
 
@@ -37,18 +37,20 @@ def test_train_ablate_compare_and_predict(data: Path, capsys: pytest.CaptureFixt
     assert record.run["fold_kind"] == "random"
     assert "group" in record.predictions()
 
-    shown = ["vit", "vit+bilstm-late"]
-    assert main(["ablate", *shown, "--city", "urfc", "--seeds", "1", "--run-folds", "1", "--jobs", "1", *MINI]) == 0
+    assert (
+        main(["ablate", "vit+bilstm-late", "--city", "urfc", "--seeds", "1", "--run-folds", "1", "--jobs", "1", *MINI])
+        == 0
+    )
     capsys.readouterr()
 
     assert main(["compare", "--city", "urfc", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
-    assert sorted(row["experiment"].split("-x")[0] for row in table["accuracy"]) == ["bilstm", *shown]
-    assert table["setting"].startswith("random") or "random" in table["setting"]
+    assert sorted(row["experiment"].split("-x")[0] for row in table["accuracy"]) == ["bilstm", "vit+bilstm-late"]
+    assert "random" in table["setting"]
 
     assert main(["runs", "--city", "urfc", "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
-    assert len(runs) == 3
+    assert len(runs) == 2
 
     fusion = next(path for path in open_city(data / "urfc").run_folders() if path.name.startswith("vit+"))
     out = tmp_path / "all.csv"
@@ -79,8 +81,13 @@ def test_an_edge_that_the_user_chose_is_not_mended(capsys: pytest.CaptureFixture
     assert "patch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["overview", "activity_map", "predict", "compare", "ablation"])
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(
+    ("page", "lang"),
+    [
+        ("overview", "en"), ("overview", "zh"), ("activity_map", "en"), ("predict", "zh"), ("compare", "en"),
+        ("ablation", "zh"),
+    ],
+)  # fmt: skip
 def test_pages_say_what_such_a_city_lacks(page: str, lang: str) -> None:
     app = open_page(page, "urfc", lang)
     assert_whole(app)
