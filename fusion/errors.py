@@ -4,7 +4,7 @@ Every message is one line: what was found, where, and what to do next. The comma
 a page shows it. Anything else that escapes is a bug.
 """
 
-_LONGEST_WORD, _LONGEST_LINE = 120, 600
+_LONGEST_WORD, _LONGEST_LINE = 120, 2000
 
 
 class FusionError(Exception):

@@ -24,7 +24,7 @@ def check_line(text: str) -> None:
     """One line that a person can read."""
     assert text.isprintable(), repr(text)
     assert "Traceback" not in text
-    assert 20 < len(text) < 700, text
+    assert 20 < len(text) < 2_010, text
 
 
 def take(files: list[Path], town: Path) -> tuple[list[Path], int]:
