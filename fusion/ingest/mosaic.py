@@ -66,7 +66,7 @@ def draw(
     strips: list[Strip] = []
     windows = list(strip_windows(grid.width, grid.height))
     deepest = max(np.dtype(placed.source.dtype).itemsize for placed in files)
-    bytes_each = 3 * STRIP_ROWS * grid.width * (2 + deepest)
+    bytes_each = 3 * STRIP_ROWS * grid.width * (1 + deepest)
     with rasterio.open(path, "w", **profile) as target:
         for window, (pixels, strip, name) in zip(windows, in_order(compose, windows, bytes_each), strict=True):
             if strip.valid:

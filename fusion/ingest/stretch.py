@@ -59,9 +59,10 @@ class Stretch:
             self._tables = [_stretched(values, *limit) for limit in self._limits]
 
     def to_bytes(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Return (3,H,W) bytes; what is not finite becomes 1, for the caller to blank out."""
+        """Return (3,H,W) bytes, perhaps in the array given; what is not finite becomes 1, to be blanked out."""
         if self._limits is None:
-            return np.maximum(pixels, 1).astype(BYTES, copy=False)
+            # In place: a strip of a large image has some 30 MB.
+            return np.maximum(pixels, 1, out=pixels).astype(BYTES, copy=False)
         out = np.empty(pixels.shape, dtype=np.uint8)
         for band, limit in enumerate(self._limits):
             if self._tables:

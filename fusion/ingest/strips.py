@@ -13,7 +13,7 @@ from fusion.fingerprint import STRIP_ROWS
 
 BLOCK_PX = 512
 _MOST_THREADS = 8
-_MOST_BYTES = 400 << 20
+_MOST_BYTES = 256 << 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], bytes_ea
     Args:
         function: called in other threads.
         items: its arguments.
-        bytes_each: memory that one call needs; so many run at once as fit into 400 MB, one at least.
+        bytes_each: memory that one call needs; so many run at once as fit into 256 MB, one at least.
     """
     at_once = max(min(threads(), _MOST_BYTES // max(bytes_each, 1)), 1)
     waiting: deque[Future[Result]] = deque()
