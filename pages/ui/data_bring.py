@@ -13,7 +13,8 @@ from pages.ui import caches, data_files, data_functions, data_jobs, data_others,
 from pages.ui.language import t
 from pages.views import ingest as view
 
-KIND, CITY, START = "data_kind", "data_city", "data_start"
+KIND, CITY, NAME, START = "data_kind", "data_city", "data_city_name", "data_start"
+NEW = ""
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,24 @@ def _choose() -> tuple[str, str | None]:
         there = [city.name for city in caches.cities()]
         # Real data seldom belong into the invented city that the reader looks at.
         real = chosen.name if chosen is not None and chosen.info.provenance == "real" else None
+        choices = {NEW: t("a new city"), **{one: one for one in there}}
         name = st.selectbox(
             t("City"),
-            there,
-            index=there.index(real) if real else None,
+            list(choices),
+            index=list(choices).index(real or NEW),
+            format_func=choices.__getitem__,
             key=CITY,
-            accept_new_options=True,
             persist_state="session",
-            placeholder=t("Choose one, or type the name of a new one"),
-            help=t("A new name: lower-case letters, digits and dashes, such as zhengzhou-2021."),
         )
+        if name == NEW:
+            name = st.text_input(
+                t("Name of the new city"),
+                key=NAME,
+                max_chars=100,
+                placeholder="zhengzhou-2021",
+                persist_state="session",
+                help=t("Lower-case letters, digits and dashes, such as zhengzhou-2021."),
+            ).strip()
         if not name:
             return kind, None
         try:
@@ -103,7 +112,6 @@ def _about(kind: str) -> str:
 
 def _say_what_changes(kind: str, city: City | None) -> None:
     if city is None:
-        st.caption(t("A new city."))
         return
     has = {IMAGERY: city.has_imagery, FUNCTIONS: city.has_functions}.get(kind, city.has_activity)
     what = {IMAGERY: t("imagery"), FUNCTIONS: t("functions")}.get(kind, t("signaling"))
@@ -137,7 +145,7 @@ def _prepare(kind: str, pool: list[uploads.Waiting], city_path: Path | None) -> 
 
 def _confirm(root: Path, kind: str, city_name: str | None, prepared: Prepared, token: str | None) -> None:
     if city_name is None:
-        st.caption(t("Choose a city above, or type the name of a new one."))
+        st.caption(t("Choose a city above, or name a new one."))
     asked = st.button(
         t("Ingest into {city}", city=city_name) if city_name else t("Ingest"),
         key=START,

@@ -66,8 +66,10 @@ def prepare(pool: Sequence[Waiting]) -> tuple[list[Path], tuple[str, ...], bool]
 
 def _ask_class(preview: FunctionsPreview, tables: list[Path]) -> tuple[str | None, str | Path | None]:
     likely = _likely(preview)
-    choices: list[str | Path | None] = [None, *(path.resolve() for path in tables), *shipped_mappings()]
     ships = {"euluc": t("land-use codes of EULUC-China"), "amap": t("Amap's categories of places")}
+    choices: dict[str | Path | None, str] = {None: t("none: class ids or codes 001 to 009")}
+    choices |= {path.resolve(): path.name for path in tables}
+    choices |= {name: ships.get(name, name) for name in shipped_mappings()}
     with st.container(horizontal=True):
         field = st.selectbox(
             t("Column with the class"),
@@ -79,14 +81,8 @@ def _ask_class(preview: FunctionsPreview, tables: list[Path]) -> tuple[str | Non
         )
         mapping = st.selectbox(
             t("Mapping to the nine functions"),
-            choices,
-            format_func=lambda one: (
-                t("none: class ids or codes 001 to 009")
-                if one is None
-                else one.name
-                if isinstance(one, Path)
-                else ships.get(one, one)
-            ),
+            list(choices),
+            format_func=choices.__getitem__,
             index=1 if tables else 0,
             key=MAPPING,
             width=380,

@@ -43,11 +43,13 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
     st.markdown(f"**{t('What the files do not say')}**")
     # Milan's squares come with their grid, in WGS-84.
     datum = None if kind == ingest_jobs.MILAN else _datum()
+    zones = {None: t("by itself ({zone})", zone=known.timezone)}
+    zones |= {one: one for one in sorted(zoneinfo.available_timezones())}
     with st.container(horizontal=True):
         zone = st.selectbox(
             t("Time zone"),
-            [None, *sorted(zoneinfo.available_timezones())],
-            format_func=lambda one: t("by itself ({zone})", zone=known.timezone) if one is None else one,
+            list(zones),
+            format_func=zones.__getitem__,
             key=ZONE,
             width=260,
             persist_state="session",
@@ -218,12 +220,12 @@ def _ask_lattice(options: SignalingOptions) -> SignalingOptions:
 
 
 def _file(label: str, names: dict[Path, str], key: str, default: Path | None, help_: str) -> Path | None:
-    paths: list[Path | None] = [None, *names]
+    shown: dict[Path | None, str] = {None: t("none"), **names}
     return st.selectbox(
         label,
-        paths,
-        index=paths.index(default),
-        format_func=lambda path: t("none") if path is None else names.get(path, path.name),
+        list(shown),
+        index=list(shown).index(default),
+        format_func=shown.__getitem__,
         key=key,
         help=help_,
         width=360,

@@ -20,18 +20,20 @@ def show(city: City) -> None:
         st.caption(t("Nothing was rejected."))
         return
     lang, names = language.current(), view.part_names(t)
+    parts = {None: t("all"), **{one: names.get(one, one) for one in sorted(table["part"].unique())}}
+    reasons = {None: t("all"), **{one: view.reason_name(one, lang) for one in table["reason"].value_counts().index}}
     with st.container(horizontal=True):
         part = st.selectbox(
             t("Part"),
-            [None, *sorted(table["part"].unique())],
-            format_func=lambda one: t("all") if one is None else names.get(one, one),
+            list(parts),
+            format_func=parts.__getitem__,
             key=f"{PART}_{city.name}",
             width=200,
         )
         reason = st.selectbox(
             t("Reason"),
-            [None, *table["reason"].value_counts().index],
-            format_func=lambda one: t("all") if one is None else view.reason_name(one, lang),
+            list(reasons),
+            format_func=reasons.__getitem__,
             key=f"{REASON}_{city.name}",
             width=360,
         )
