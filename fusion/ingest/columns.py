@@ -10,7 +10,7 @@ from fusion.errors import InputError
 from fusion.ingest import presets
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import Preset, find_header, measure_for, measure_of_devices
-from fusion.ingest.tables import FILE_NAME, Table
+from fusion.ingest.tables import FILE_NAME, Table, check_header
 from fusion.ingest.times import EXAMPLES, hours_of, is_date_only, is_hour_of_day, join_date_and_hour
 
 _DAY_LENGTH = len("2021-07-24")
@@ -42,7 +42,7 @@ def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles
     """
     user = None
     if preset.counts_devices:
-        _check_header(table)
+        check_header(table.name, table.columns)
         user = _user(table, options)
     elif options.user or options.tower or options.towers:
         raise InputError("--user, --tower and --towers are of device records: give --preset devices")
@@ -55,13 +55,6 @@ def find_roles(table: Table, preset: Preset, options: SignalingOptions) -> Roles
             raise InputError(f"{table.name}: column {column!r} is named twice: give each role a column of its own")
     stamp = (table.stamp or "") if FILE_NAME in time else ""
     return Roles(kind, place, time, values, measures, stamp[:_DAY_LENGTH] if len(time) == 2 else stamp, user)
-
-
-def _check_header(table: Table) -> None:
-    """Refuse a first line that is a record itself: every message that lists columns would show its id."""
-    _, reason = hours_of(pd.Series(table.columns, dtype="string"), "UTC")
-    if (reason == None).any():  # noqa: E711
-        raise InputError(f"{table.name} has no header: its first line holds a time; add a line that names the columns")
 
 
 def _user(table: Table, options: SignalingOptions) -> str:

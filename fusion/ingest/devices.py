@@ -10,7 +10,6 @@ share a hash with a probability of n^2 / 2^65: 0.03 % for 10^8 devices, and then
 if both are in one cell.
 """
 
-import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,21 +21,15 @@ import pandas as pd
 
 from fusion.errors import InputError
 from fusion.ingest.columns import Roles
-from fusion.ingest.devices_times import number_sql, text_sql, texts_of
-from fusion.ingest.fields import number_of, text_of
+from fusion.ingest.devices_fields import MASK, KnownTowers, hashed, record_sql, shown_sql
+from fusion.ingest.devices_times import texts_of
 from fusion.ingest.judged import Judged
 from fusion.ingest.passed import TABLE as PASSED
 from fusion.ingest.passed import note_passed, note_rejected
-from fusion.ingest.presets import NULL_TEXTS
 from fusion.ingest.scan import shifts_sql
 from fusion.ingest.tables import FILE_NAME, Table, quote, read_tables
-from fusion.ingest.towers import Towers, tower_keys
+from fusion.ingest.towers import Towers
 
-MASK = "***"
-# A field that could not be read may hold anything, an id too: only its shape is kept.
-_UNREADABLE = ("bad_place", "unknown_tower", "unknown_grid_id", "bad_time")
-_SHAPE_LENGTH = 40
-_DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _COPY = "(FORMAT parquet, COMPRESSION lz4_raw)"
 _NONE_MARKED = "SELECT 0::INTEGER AS file, 0::BIGINT AS row, '' AS why, '' AS text WHERE false"
 
@@ -45,8 +38,8 @@ _NONE_MARKED = "SELECT 0::INTEGER AS file, 0::BIGINT AS row, '' AS why, '' AS te
 class DeviceScan(Judged):
     """The passes over an export of device records; what `fusion.ingest.scan.Scan` is for counts.
 
-    Scratch files: `records` (u, p*, k, t*) and `marked-*` (file, row, why, text). Tables: `places` (p*, cell, why,
-    shown), `times` (k, t*, hour, why), and those of `Judged`.
+    Scratch files: `records` (u, p*, k, t*) and `marked-*` (file, row, why, text). Tables: `places` (p*, cell, why),
+    `times` (k, t*, hour, why), and those of `Judged`.
 
     Attributes:
         scratch: a folder for these files, which goes when the ingest ends.
@@ -64,6 +57,11 @@ class DeviceScan(Judged):
     salt: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     plain: bool = False
     bad: int = 0
+    _towers: KnownTowers | None = None
+
+    def __post_init__(self) -> None:
+        if self.towers is not None:
+            self._towers = KnownTowers(self.towers, len(self.roles[0].place), self.connection)
 
     @property
     def places(self) -> list[str]:
@@ -103,7 +101,7 @@ class DeviceScan(Judged):
     def index(self, places: pd.DataFrame, times: pd.DataFrame) -> None:
         """Take the indexed places (p*, `cell`, `why`) and times (those of `distinct_times`, `hour`, `why`)."""
         times = times.assign(t0=times["r0"]).drop(columns="r0")
-        for name, frame in (("places", places.assign(shown=self._may_show(places))), ("times", times)):
+        for name, frame in (("places", places), ("times", times)):
             self.connection.register(f"{name}_frame", frame)
             self.run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name}_frame")
             self.connection.unregister(f"{name}_frame")
@@ -151,7 +149,8 @@ class DeviceScan(Judged):
         for numbers in layouts.values():
             tables = [self.tables[number] for number in numbers]
             source = read_tables(tables, store_rejects and tables[0].is_text, strict)
-            sources.append(f"SELECT {keys} FROM ({self._keys(numbers[0], source, hashed=True)})")
+            records = record_sql(tables[0], self.roles[numbers[0]], source, hashed(self.salt), self._towers, "")
+            sources.append(f"SELECT {keys} FROM ({records})")
         with self._reader() as reader:
             reader.execute("SET preserve_insertion_order = false")
             try:
@@ -188,31 +187,25 @@ class DeviceScan(Judged):
         for number in texts:
             note_passed(self.connection, number, self.tables[number], malformed=False)
 
-    def _may_show(self, places: pd.DataFrame) -> pd.Series:
-        """Whether an unknown tower may be written down: only if it looks like the table's; else it may be an id."""
-        unknown = (places["why"] == "unknown_tower").fillna(False).astype(bool)
-        shown = pd.Series(False, index=places.index)
-        if self.towers is not None and unknown.any():
-            known = set(_shapes(self.towers.key.to_series()))
-            keys = tower_keys([places.loc[unknown, name] for name in self.places])
-            shown[unknown] = _shapes(keys).isin(known).to_numpy()
-        return shown
-
     def _judge_file(self, reader: duckdb.DuckDBPyConnection, number: int, target: Path) -> None:
         table, roles = self.tables[number], self.roles[number]
         for name in ("places", "times"):
             bad = self.connection.sql(f"SELECT * FROM {name} WHERE why IS NOT NULL").to_arrow_table()
             reader.register(f"bad_{name}", bad)
         reader.register("shifts", self.connection.sql(shifts_sql(number, table)).to_arrow_table())
-        known = {column: _shown("p.why", "p.shown") for column in roles.place}
-        known |= {column: _shown("t.why", "false") for column in roles.time if column != FILE_NAME}
+        place = [f"r.c{table.columns.index(column)}" for column in roles.place]
+        may_show = self._towers.may_show_sql(place) if self._towers else "false"
+        known = dict.fromkeys(roles.place, ("p.why", may_show))
+        known |= {column: ("t.why", "false") for column in roles.time if column != FILE_NAME}
         fields = ", ".join(
-            quote(MASK) if column not in known else f"coalesce({known[column].format(f'r.c{place}')}, '')"
-            for place, column in enumerate(table.columns)
+            f"coalesce({shown_sql(f'r.c{number}', *known[column])}, '')" if column in known else quote(MASK)
+            for number, column in enumerate(table.columns)
         )
-        raw = ", ".join(f"{table.sql_of(column)}::VARCHAR AS c{place}" for place, column in enumerate(table.columns))
+        raw = ", ".join(f"{table.sql_of(name)}::VARCHAR AS c{number}" for number, name in enumerate(table.columns))
         row = "row_number() OVER ()" if table.is_text else "file_row_number + 1"
-        records = self._keys(number, read_tables([table]), hashed=False, more=f", {row} AS row, {raw}")
+        records = record_sql(
+            table, roles, read_tables([table]), "id IS NOT NULL", self._towers, f", {row} AS row, {raw}"
+        )
         reader.execute(
             f"""COPY (SELECT {number}::INTEGER AS file, m.row + coalesce(shifts.shift, 0) AS row, m.why, m.text
                       FROM (SELECT r.row, coalesce(p.why, t.why, 'missing_user') AS why,
@@ -227,26 +220,6 @@ class DeviceScan(Judged):
     def _file(self, name: str) -> Path:
         return self.scratch / f"{name}.parquet"
 
-    def _keys(self, number: int, source: str, hashed: bool, more: str = "") -> str:
-        """SQL of a file's records: u (the hash, or whether there is an id), p*, k, t*, and `more` columns."""
-        table, roles = self.tables[number], self.roles[number]
-        user = text_of(table, roles.user or "")
-        if not table.is_text:
-            user = f"CASE WHEN {user} NOT IN ({', '.join(quote(text) for text in NULL_TEXTS)}) THEN {user} END"
-        place = [number_of(table, c) if roles.kind == "point" else text_of(table, c) for c in roles.place]
-        inner = [f"{user} AS x", *(f"{sql} AS p{n}" for n, sql in enumerate(place))]
-        inner += [f"{_time(table, roles, column)} AS x{n}" for n, column in enumerate(roles.time)]
-        # Ids with blanks around are few; to trim all would cost more than a look.
-        user = "CASE WHEN x LIKE ' %' OR x LIKE '% ' THEN nullif(trim(x), '') ELSE nullif(x, '') END"
-        user = f"(md5_number({quote(self.salt)} || ({user})) >> 64)::UBIGINT" if hashed else f"({user}) IS NOT NULL"
-        one = len(roles.time) == 1
-        number_key = number_sql("x0") if one else "NULL::BIGINT"
-        text_key = f"CASE WHEN k IS NULL THEN {text_sql('x0')} END" if one else "x0"
-        times = [f"{text_key} AS t0", *(f"x{n} AS t{n}" for n in range(1, len(roles.time)))]
-        return f"""SELECT * EXCLUDE ({", ".join(f"x{n}" for n in range(len(roles.time)))}), {", ".join(times)}
-                   FROM (SELECT {user} AS u, * EXCLUDE (x), {number_key} AS k
-                         FROM (SELECT {", ".join(inner)}{more} FROM {source}))"""
-
     @contextmanager
     def _reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that may see ids: it keeps within the same memory, and has nowhere to spill to."""
@@ -257,6 +230,8 @@ class DeviceScan(Judged):
             reader.execute("SET temp_directory = ''")
             reader.execute(f"SET memory_limit = {quote(str(limit))}")
             reader.execute(f"SET threads = {threads}")
+            if self._towers:
+                self._towers.register(reader)
             try:
                 yield reader
             except (duckdb.DataError, duckdb.InvalidInputException):
@@ -269,26 +244,6 @@ def _same(left: str, right: str, names: list[str]) -> str:
     return " AND ".join(f"{left}.{name} IS NOT DISTINCT FROM {right}.{name}" for name in names)
 
 
-def _time(table: Table, roles: Roles, column: str) -> str:
-    if column == FILE_NAME:
-        return quote(roles.stamp)
-    if table.type_of(column).startswith("TIMESTAMP") and "ZONE" not in table.type_of(column):
-        return f"date_trunc('hour', {table.sql_of(column)})::VARCHAR"
-    return text_of(table, column)
-
-
 def _hide(text: str) -> str:
     """What is written of a line whose fields cannot be told apart."""
     return f"{MASK} ({len(text)} characters)"
-
-
-def _shown(why: str, may_show: str) -> str:
-    """The SQL of a field as rejects hold it: `{}` is the field."""
-    unreadable = f"{why} IN ({', '.join(quote(reason) for reason in _UNREADABLE)}) AND NOT {may_show}"
-    shape = r"regexp_replace(regexp_replace({0}, '\p{{N}}', '9', 'g'), '\p{{L}}', 'a', 'g')"
-    return f"CASE WHEN {unreadable} THEN left({shape}, {_SHAPE_LENGTH}) ELSE {{0}} END"
-
-
-def _shapes(texts: pd.Series) -> pd.Series:
-    """Digits as 9 and letters as a."""
-    return pd.Series([_LETTER.sub("a", _DIGIT.sub("9", str(text))) for text in texts], dtype="string")

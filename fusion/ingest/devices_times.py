@@ -17,6 +17,18 @@ _FORMS = (
     ("____-__-__ __:__:__.___", "%Y-%m-%d %H:%M:%S.%f"),
     ("____-__-__ __:__:__.______", "%Y-%m-%d %H:%M:%S.%f"),
 )
+UNREADABLE = "?"
+_N, _BLANK = r"\p{N}", r"[\s\x{3000}\x{a0}]"
+_DATE = rf"{_N}{{4}}[-/.年／－．]{_N}{{1,2}}[-/.月／－．]{_N}{{1,2}}日?"
+_CLOCK = rf"{_N}{{1,2}}([:：时点]({_N}{{1,2}}([:：分]({_N}{{1,2}}([.,]{_N}{{1,12}})?秒?)?)?)?)?"
+_ZONE = rf"({_BLANK}*([Zz]|[+-]{_N}{{2}}(:?{_N}{{2}})?))?"
+_COMPACT = rf"(19|20){_N}{{6}}(T|{_BLANK})?{_N}{{2}}(:?{_N}{{2}}){{0,2}}"
+# Epochs from 1990 to 2100 only: telephone numbers have 11 digits and IMSI 15, and many ids 9 or 10.
+_EPOCH = rf"([6-9]{_N}{{8}}|[1-4]{_N}{{9}}|{_N}{{13}}|{_N}{{16}}|{_N}{{19}})(\.0*)?"
+_TIME = rf"{_BLANK}*({_DATE}(T|{_BLANK})*{_CLOCK}{_ZONE}|{_COMPACT}|{_EPOCH}){_BLANK}*"
+_DAY = rf"({_DATE}|(19|20){_N}{{6}})((T|{_BLANK})[{_N}:.]{{1,15}})?"
+_HOUR = rf"{_N}{{1,2}}(\.0*|[:时点]{_N}{{0,2}}(:{_N}{{1,2}})?)?({_BLANK}*[-~至到][{_N}\s:时点]{{0,12}})?"
+_PART = rf"{_BLANK}*({_DAY}|{_HOUR}){_BLANK}*"
 _FIRST_S, _COMPACT_S = 631_152_000, 1_990_000_000  # 1990; from 1990000000 on ten digits may be a compact hour
 
 
@@ -42,13 +54,21 @@ def number_sql(name: str) -> str:
 
 
 def text_sql(name: str) -> str:
-    """Return the SQL of the second key, for a time without a number: its text, in a compact one the minutes as 00."""
+    """Return the SQL of the second key, for a time without a number: its text, in a compact one the minutes as 00.
+
+    What cannot be a time may be an id in the wrong field, and is not kept.
+    """
     return f"""CASE
         WHEN strlen({name}) = 14 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d[0-5]\\d')
         THEN concat(substr({name}, 1, 10), '0000')
         WHEN strlen({name}) = 12 AND regexp_full_match({name}, '\\d{{10}}[0-5]\\d')
         THEN concat(substr({name}, 1, 10), '00')
-        ELSE {name} END"""
+        WHEN regexp_full_match({name}, '{_TIME}') THEN {name} ELSE '{UNREADABLE}' END"""
+
+
+def part_sql(name: str) -> str:
+    """Return the SQL of a date or an hour that stand apart: its text, if it can be either."""
+    return f"CASE WHEN regexp_full_match({name}, '{_PART}') THEN {name} ELSE '{UNREADABLE}' END"
 
 
 def texts_of(numbers: pd.Series, texts: pd.Series) -> pd.Series:

@@ -21,8 +21,9 @@ from fusion.geo.datum import DATUMS
 from fusion.geo.grid import Bounds, Cells, check_resolution
 from fusion.ingest.columns import FILE_NAME, Roles, check_alike, find_known_roles, find_roles
 from fusion.ingest.datumguess import DatumEvidence, DatumPreview, guess_datum
-from fusion.ingest.devices import MASK, DeviceScan
+from fusion.ingest.devices import DeviceScan
 from fusion.ingest.devices_copies import nameless_copies
+from fusion.ingest.devices_fields import MASK, hide_ids
 from fusion.ingest.exports import list_sources
 from fusion.ingest.frame import DEFAULT_RESOLUTION
 from fusion.ingest.indexing import index_places, index_times, place_table
@@ -219,8 +220,7 @@ def _first_rows(table: Table, chosen: Preset, options: SignalingOptions) -> tupl
         rows[user] = MASK
     if chosen.counts_devices:
         known = find_known_roles(table, chosen, options)
-        hidden = [column for column in rows.columns if column not in (*known.place, *known.time)]
-        rows[hidden] = MASK
+        rows = hide_ids(rows, known)
     return tuple(
         {str(column): None if pd.isna(cell) else str(cell) for column, cell in zip(rows.columns, row, strict=True)}
         for row in rows.itertuples(index=False)
@@ -243,6 +243,7 @@ def _times(whens: pd.DataFrame, names: tuple[str, ...], timezone: str) -> TimesP
     instants, kinds = instants_of(texts)
     good = np.array([kind is not None for kind in kinds], dtype=bool)
     _, hours = index_times(whens, timezone)
+    first = int(good.argmax())  # the first that is a time: of device records another may be an id
     read_as = " or ".join(sorted({str(kind) for kind in kinds[good]})) or "unknown"
     minutes = None
     if good.any():
@@ -251,7 +252,7 @@ def _times(whens: pd.DataFrame, names: tuple[str, ...], timezone: str) -> TimesP
     if FILE_NAME in names:
         read_as += ", from the file's name" if len(names) == 1 else ", the date from the file's name"
     return TimesPreview(
-        example=" ".join(str(whens.iloc[0][f"t{number}"]) for number in range(len(names))),
+        example=" ".join(str(whens.iloc[first][f"t{number}"]) for number in range(len(names))),
         read_as=read_as,
         first=_local(hours[0], timezone) if len(hours) else None,
         last=_local(hours[-1], timezone) if len(hours) else None,

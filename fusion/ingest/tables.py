@@ -29,6 +29,7 @@ from fusion.ingest.spelling import (
     plain_path,
     rewrite,
 )
+from fusion.ingest.times import hours_of
 from fusion.ingest.workbooks import Workbook
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
@@ -283,12 +284,25 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
     columns = tuple(cell.strip() for cell in rows[0]) if header else preset.columns
     shown = "" if preset.counts_devices else f" ({','.join(rows[0])[:60]})"
     _check_columns(name, columns, rows, header, shown)
+    if preset.counts_devices:
+        check_header(name, columns)
     body = [row for row in rows[1 if header else 0 :] if len(row) == len(columns)]
     if header and len(rows) == 1:
         raise NoRowsError(f"{name} has a header and no rows: export it again")
     sample = pd.DataFrame(body, columns=list(columns), dtype="string").replace(list(NULL_TEXTS), pd.NA)
     types = ("VARCHAR",) * len(columns)
     return Table(name, readable, columns, types, sample, delimiter, header, quoted, skip, encoding)
+
+
+def check_header(name: str, columns: tuple[str, ...]) -> None:
+    """Refuse a first line that is a record of a device: whatever lists columns would show its id.
+
+    Raises:
+        InputError: it holds a time.
+    """
+    _, reason = hours_of(pd.Series(columns, dtype="string"), "UTC")
+    if any(why is None for why in reason):
+        raise InputError(f"{name} has no header: its first line holds a time; add a line that names the columns")
 
 
 def _split(lines: list[str], delimiter: str, quoted: bool, name: str) -> list[list[str]]:

@@ -4,7 +4,6 @@ A tower is not where the phone is: more than 60 % of connections come from outsi
 (arXiv 2109.02154). What is counted at a tower is put at the tower's own position and spread over nothing.
 """
 
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from fusion.ingest.vectors import read_polygons
 
 VECTOR_ENDINGS = (".geojson", ".json", ".gpkg", ".shp")
 _TABLE = Preset("towers", timezone="", min_count=0, sums_rows=False)
-_SEPARATORS = re.compile(r"[\s_\-+:/|.]+")
+SEPARATORS = r"[\s_\-+:/|.]+"
 _SAME_DEG = 1e-7  # about a centimetre: the digits in which two tables spell one position differently
 
 
@@ -49,6 +48,11 @@ class Towers:
     def without_position(self) -> int:
         """Towers that the table names without saying where they stand."""
         return int(np.isnan(self.lon).sum())
+
+    def spelled(self, loosely: bool = False) -> pd.Series:
+        """Return the distinct keys; `loosely`, with any separator as `+` (see `tower_keys`)."""
+        keys = self.key.to_series()
+        return (_loose(keys) if loosely else keys).drop_duplicates().reset_index(drop=True)
 
 
 def towers_of(options: SignalingOptions, roles: Roles) -> Towers | None:
@@ -165,7 +169,7 @@ def tower_keys(parts: list[pd.Series], loosely: bool = False) -> pd.Series:
 
 
 def _loose(keys: pd.Series) -> pd.Series:
-    return keys.str.replace(_SEPARATORS, "+", regex=True)
+    return keys.str.replace(SEPARATORS, "+", regex=True)
 
 
 def _read_table(
