@@ -170,6 +170,8 @@ def repeated_words(duplicates: Mapping[str, Any], t: Say) -> str:
     """Say how rows of one place and time were joined."""
     if duplicates.get("joined") == "sum":
         return t("Rows of one place and time are parts of one count and were summed.")
+    if duplicates.get("joined") == "distinct":
+        return t("A device counts once a cell and hour, however many records it has there.")
     if not duplicates.get("rows"):
         return t("No row repeats an earlier one.")
     return t(

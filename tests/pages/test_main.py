@@ -137,7 +137,7 @@ def test_only_predict_needs_torch(tmp_path: Path) -> None:
 import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / "pages" / "main.py")!r}, default_timeout=60).run()
-for page in ("overview", "activity_map", "compare", "ablation"):
+for page in ("overview", "activity_map", "compare", "ablation", "data"):
     app.switch_page(page + ".py").run()
     assert not app.exception, app.exception
     print(page, sorted({{"torch", "timm", "lightning", "torchvision"}} & set(sys.modules)))
@@ -151,5 +151,5 @@ for page in ("overview", "activity_map", "compare", "ablation"):
         timeout=240,
     )
 
-    shown = result.stdout.split("\n")[:4]
-    assert shown == ["overview []", "activity_map []", "compare []", "ablation []"], result.stderr
+    shown = result.stdout.split("\n")[:5]
+    assert shown == ["overview []", "activity_map []", "compare []", "ablation []", "data []"], result.stderr
