@@ -15,7 +15,6 @@ from fusion.ingest.archives import list_members, unpack
 from fusion.ingest.functions_tables import FIELD_HEADERS, read_label_rows
 from fusion.ingest.options import FunctionOptions
 from fusion.ingest.presets import find_header
-from fusion.ingest.spelling import ending_of, new_path
 from fusion.ingest.tables import is_table
 from fusion.ingest.vectors import pick_column, read_polygons
 
@@ -78,15 +77,15 @@ def read_features(path: Path, options: FunctionOptions, scratch: Path) -> Featur
         if any(member.name.lower().endswith(".shp") for member in found):
             return _of_vector(path, options)
         if found:
-            member = found[0]
-            return _of_vector(unpack(member, new_path(scratch, ending_of(member.name))), options, path.name)
+            # Under its own name, which messages show; its folders in the archive are left out.
+            return _of_vector(unpack(found[0], scratch / Path(found[0].name).name), options)
     if path.is_dir() or path.suffix.lower() == ".zip" or is_table(path.name):
         return _of_tables(path, options, scratch)
     return _of_vector(path, options)
 
 
-def _of_vector(path: Path, options: FunctionOptions, name: str | None = None) -> Features:
-    name = name or path.name
+def _of_vector(path: Path, options: FunctionOptions) -> Features:
+    name = path.name
     table = read_polygons(path, "functions", options.layer)
     columns = [str(column) for column in table.columns if column != table.geometry.name]
     field, value = _vector_value(table, columns, options.field, name)

@@ -11,10 +11,12 @@ import openpyxl
 import pandas as pd
 import pytest
 import shapely
+from typer.testing import CliRunner
 
 from fusion import store
 from fusion.city import open_city
 from fusion.classes import IDS
+from fusion.cli import app
 from fusion.errors import InputError
 from fusion.geo import grid
 from fusion.geo.datum import wgs84_to_gcj02
@@ -238,6 +240,25 @@ def test_layers_and_zipped_shapefiles(tmp_path, town):
             archive.write(tmp_path / f"f{ending}", f"f{ending}")
     ingest_functions(tmp_path / "f.zip", town, FunctionOptions("类别", tmp_path / "m.toml"))
     assert labels(town)[CENTRE] == ("park", 1.0)
+
+
+def test_a_zipped_geojson_keeps_its_name(tmp_path, town):
+    shape = shapely.Polygon(grid.boundaries([CENTRE])[0])
+    table = geopandas.GeoDataFrame({"class": ["park"]}, geometry=[shape], crs=4326)
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        archive.writestr("land/use.geojson", table.to_json())
+    assert ingest_functions(tmp_path / "f.zip", town)["functions"]["files"] == ["use.geojson"]
+    assert labels(town)[CENTRE] == ("park", 1.0)
+
+
+def test_the_command_line_takes_points(tmp_path, town, monkeypatch):
+    monkeypatch.setenv("FUSION_DATA", str(tmp_path))
+    x, y = at(CENTRE)
+    file = poi(tmp_path / "p.csv", [f"101,{x},{y}", f"401,{x},{y}"], "code,x,y")
+    command = ["ingest", "functions", str(file), "--city", "town", "--field", "code", "--lon", "x", "--lat", "y"]
+    result = CliRunner().invoke(app, [*command, "--mapping", "euluc"])
+    assert result.exit_code == 0, result.output
+    assert "2 points read, 1 taken, 1 rejected {'unmapped': 1}; 1 cells {'residential': 1}" in result.output
 
 
 def test_euluc_codes(tmp_path, town):
