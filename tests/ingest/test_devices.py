@@ -16,10 +16,10 @@ from fusion.city import open_city
 from fusion.cli import app
 from fusion.errors import InputError
 from fusion.geo import datum, grid
-from fusion.ingest.devices_times import number_sql, text_sql, texts_of
+from fusion.ingest.devices_times import number_sql, part_sql, text_sql, texts_of
 from fusion.ingest.quality import accounts, load_rejects
 from fusion.ingest.signaling import SignalingOptions, ingest_signaling
-from fusion.ingest.times import hours_of
+from fusion.ingest.times import hours_of, join_date_and_hour
 
 HERE, THERE = (113.65, 34.76), (113.68, 34.78)
 NEAR = (HERE[0] + 1e-5, HERE[1])
@@ -121,6 +121,8 @@ TIMES = [
     *("20210724086030", "16270848001234", "1.234567e9", "2034010108123", "0631152000000", "noon", "", None),
     *("1989-07-24 08:00:00", "2101-07-24 08:15:30", "1989999999", "1990010108", "0999999999", "2031010100000"),
     *("2021-07-24 08:15:3a", "２０２１-07-24 08:15:30", "2021年7月24日8时15分", " 1627084830", "-021-07-24 08:00:00"),
+    *("20210724 08:15", "20210724T081530", "2021-07-24 8:15", "2021-07-24T08:15:30+08:00", "2021-07-24 08:15 Z"),
+    *("2021-07-24\u300008:15", "1627084830.0", "2021.7.24 8时", "2021-07-24 08:15:30.1234567", "13800138000"),
     *("2021-10-31 02:30:00", "2021-03-28 02:30:00", "1635640200", "1635643800"),
 ]
 
@@ -136,6 +138,31 @@ def test_keys_of_times_say_what_the_times_say(timezone):
     spelled = texts_of(found["k"].astype("Int64"), found["t"])
     for mine, theirs in zip(hours_of(spelled, timezone), hours_of(given["x"], timezone), strict=True):
         assert mine.tolist() == theirs.tolist()
+
+
+DAYS = [
+    "2021-07-24",
+    "2021/7/24",
+    "20210724",
+    "2021年7月24日",
+    "2021-07-24 00:00:00",
+    "2021-02-30",
+    "noon",
+    "13800138000",
+]
+HOURS = ["8", "08", "8.0", "08:00", "8时", "08:00-09:00", "8时至9时", "08:15:30", "24", "x", "8 SECRET", None]
+
+
+def test_parts_of_times_say_what_they_say():
+    given = pd.DataFrame([(day, hour) for day in DAYS for hour in HOURS], columns=["x", "y"], dtype="string")
+    with duckdb.connect() as connection:
+        connection.register("given", given)
+        kept = connection.sql(f"SELECT {part_sql('x')} AS x, {part_sql('y')} AS y FROM given").to_arrow_table()
+    kept = kept.to_pandas()
+    mine, theirs = (hours_of(join_date_and_hour(table["x"], table["y"]), "UTC") for table in (kept, given))
+    assert [column.tolist() for column in mine] == [column.tolist() for column in theirs]
+    assert not {"noon", "13800138000"} & set(kept["x"])
+    assert not {"x", "8 SECRET"} & set(kept["y"])
 
 
 def test_bad_records_have_a_reason_and_their_line(tmp_path):
