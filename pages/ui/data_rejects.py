@@ -24,7 +24,7 @@ def show(city: City) -> None:
     reasons = {None: t("all"), **{one: view.reason_name(one, lang) for one in table["reason"].value_counts().index}}
     with st.container(horizontal=True):
         part = st.selectbox(
-            t("Part"),
+            t("Kind of data"),
             list(parts),
             format_func=parts.__getitem__,
             key=f"{PART}_{city.name}",
@@ -52,7 +52,7 @@ def show(city: City) -> None:
         width="stretch",
         height=min(38 + 35 * len(shown), 340),
         column_config={
-            "part": t("Part"),
+            "part": t("Kind of data"),
             "file": t("File"),
             "row": st.column_config.NumberColumn(t("Row"), format="localized"),
             "reason": t("Reason"),
