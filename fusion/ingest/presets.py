@@ -2,7 +2,8 @@
 
 `daas` is an hourly export of a Chinese DaaS platform, known by its headers. `milan` is Telecom Italia's open activity
 data: no header, tab-separated, 10-minute bins in epoch milliseconds, one row a country code (Barlacchi et al. 2015,
-doi:10.1038/sdata.2015.55); its values are a scaled index, not counts of people. `devices` are records of single devices.
+doi:10.1038/sdata.2015.55); its values are a scaled index, not counts of people. `devices` are
+records of single devices.
 """
 
 import re

@@ -18,6 +18,7 @@ from rasterio.vrt import WarpedVRT
 
 from fusion.errors import InputError
 from fusion.geo.grid import Bounds
+from fusion.ingest.descriptions import refuse_description
 
 Bands = tuple[int, int, int]
 
@@ -25,6 +26,10 @@ _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # Bytes are taken as they are; all others are stretched between percentiles.
 BYTES = "uint8"
 _DTYPES = (BYTES, "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+# Pixels only: other drivers read descriptions (VRT, WMS, STAC, tile indexes) that lead to other files and hosts.
+DRIVERS = ("GTiff", "JPEG", "PNG", "JP2OpenJPEG", "HFA", "ENVI")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def open_raster(path: Path) -> Iterator[rasterio.DatasetReader]:
         raise InputError(f"{path.name}: there is no such file: check the path")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty: download it again")
+    refuse_description(path, path.name, (b"<", b"{"), "give a GeoTIFF")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -91,6 +97,8 @@ def open_raster(path: Path) -> Iterator[rasterio.DatasetReader]:
         why = str(error).replace(str(path), path.name)
         raise InputError(f"{path.name} cannot be read as an image ({why}): give a GeoTIFF") from None
     with image:
+        if image.driver not in DRIVERS:
+            raise InputError(f"{path.name} is of kind {image.driver}: give a GeoTIFF")
         yield image
 
 

@@ -8,6 +8,7 @@ import geopandas
 import pyogrio
 
 from fusion.errors import InputError
+from fusion.ingest.descriptions import refuse_description
 
 
 def read_polygons(path: Path, what: str, layer: str | None = None) -> geopandas.GeoDataFrame:
@@ -24,6 +25,7 @@ def read_polygons(path: Path, what: str, layer: str | None = None) -> geopandas.
     """
     if not path.is_file():
         raise InputError(f"{what} {path.name}: there is no such file: check the path")
+    refuse_description(path, f"{what} {path.name}", (b"<",), "give GeoJSON, GeoPackage or Shapefile")
     try:
         with warnings.catch_warnings():
             # GDAL warns of rings that are wound or closed unusually; what is wrong with a geometry is judged later.

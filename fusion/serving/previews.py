@@ -19,6 +19,7 @@ import rasterio.warp
 
 from fusion.errors import InputError
 from fusion.ingest.presets import preset
+from fusion.ingest.rasters import open_raster
 from fusion.ingest.tables import open_table
 
 VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".zip", ".fgb")
@@ -132,7 +133,7 @@ def _names(path: Path) -> list[tuple[str, ...]]:
 def _raster(file: Path) -> dict[str, object]:
     row: dict[str, object] = {"file": file.name, "problem": ""}
     try:
-        with rasterio.open(file) as source:
+        with open_raster(file) as source:
             row |= {
                 "width": source.width,
                 "height": source.height,
@@ -146,7 +147,7 @@ def _raster(file: Path) -> dict[str, object]:
                 row |= dict(zip(("west", "south", "east", "north"), map(float, box), strict=True))
             else:
                 row["problem"] = "no reference system"
-    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+    except (InputError, rasterio.errors.RasterioError, OSError, ValueError) as error:
         row["problem"] = str(error).splitlines()[0]
     return row
 

@@ -25,8 +25,6 @@ MOST_LISTED = 2000
 _MOST_FILES = 1000  # of one upload
 _CHUNK_BYTES = 4 << 20
 _LONGEST_NAME = 150  # bytes; file systems take 255
-_HEAD_BYTES = 64 << 10
-_VIRTUAL = (b"<vrtdataset", b"<ogrvrt", b"<gdal_wms", b"<gdal_wmts", b"<wcs_gdal", b"<gdaltileindex")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 # What Windows, shells and URLs give a meaning to.
 _ODD = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
@@ -78,8 +76,7 @@ def store(root: Path, token: str, name: str, file: IO[bytes], size_bytes: int) -
         size_bytes: that the client announced.
 
     Raises:
-        InputError: the name is none, there are too many files, the disk has no room for it, or it only points to
-            other files.
+        InputError: the name is none, there are too many files, or the disk has no room for it.
     """
     folder = upload_folder(root, token)
     if not folder.is_dir():
@@ -97,7 +94,6 @@ def store(root: Path, token: str, name: str, file: IO[bytes], size_bytes: int) -
                 if written > size_bytes:  # of more than was announced nobody knows how much more
                     _check_room(folder, name, len(chunk))
                 out.write(chunk)
-        _refuse_virtual(part, name)
         part.replace(target)
     except OSError as error:
         raise InputError(f"{name} cannot be stored ({error.strerror}): free the disk, then upload it again") from None
@@ -191,14 +187,6 @@ def _untaken(folder: Path, name: str) -> Path:
     while target.exists():
         target, number = folder / f"{stem}-{number}{ending}", number + 1
     return target
-
-
-def _refuse_virtual(path: Path, name: str) -> None:
-    """Refuse a description by which GDAL would open other files of the server, or addresses, whatever its ending."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES).lower()
-    if any(mark in head for mark in _VIRTUAL):
-        raise InputError(f"{name} is no data but a description of other files: upload those")
 
 
 def _check_room(folder: Path, name: str, size_bytes: int) -> None:

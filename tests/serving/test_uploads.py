@@ -146,12 +146,3 @@ def test_what_incoming_does_not_list_is_not_opened(tmp_path: Path, name: str) ->
 
 def test_without_the_folder_nothing_is_listed(tmp_path: Path) -> None:
     assert incoming(tmp_path) == []
-
-
-@pytest.mark.parametrize("content", [b"<VRTDataset rasterXSize='1'>", b"\n <OGRVRTDataSource>", b"<GDAL_WMS>"])
-def test_a_description_that_points_to_other_files_is_refused(tmp_path: Path, content: bytes) -> None:
-    token = new_upload(tmp_path)
-
-    with pytest.raises(InputError, match="a description of other files"):
-        put(tmp_path, token, "picture.tif", content)
-    assert not list((tmp_path / ".uploads" / token).iterdir())
