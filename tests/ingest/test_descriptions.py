@@ -50,9 +50,8 @@ def test_an_image_that_points_elsewhere_is_refused(tmp_path):
     source = f"<SourceFilename>{tmp_path / 'secret.tif'}</SourceFilename><SourceBand>1</SourceBand>"
     band = f'<VRTRasterBand dataType="Byte" band="1"><SimpleSource>{source}</SimpleSource></VRTRasterBand>'
     path = tmp_path / "a.tif"
-    path.write_text(
-        f'<VRTDataset rasterXSize="8" rasterYSize="8"><GeoTransform>7e5,2,0,3.8e6,0,-2</GeoTransform>{band}</VRTDataset>'
-    )
+    where = "<GeoTransform>7e5,2,0,3.8e6,0,-2</GeoTransform>"
+    path.write_text(f'<VRTDataset rasterXSize="8" rasterYSize="8">{where}{band}</VRTDataset>')
     with rasterio.open(path) as image:
         assert image.driver == "VRT", "GDAL would have followed it"
     with pytest.raises(InputError, match=r"a\.tif is a text that may lead"), open_raster(path):
