@@ -103,8 +103,10 @@ def judge_part(part: Part) -> None:
         shared = common(part.folder, "shared")
         if shared.is_file():
             scan.run(f"CREATE VIEW shared AS FROM read_parquet({quote(str(shared))})")
+        places, times = (f"read_parquet({quote(str(common(part.folder, name)))})" for name in ("places", "times"))
         scan.index_tables(
-            *(f"read_parquet({quote(str(common(part.folder, name)))})" for name in ("places", "times")),
+            places,
+            times,
             shared="shared" if shared.is_file() else None,
             first_key=(part.number + 1) * _KEYS_A_PART,
         )

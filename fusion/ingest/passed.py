@@ -124,7 +124,7 @@ def _is_row(text: bytes, delimiter: bytes, needed: int) -> bool:
 
 def _short_lines(ends: np.ndarray) -> list[int]:
     """Lines of no more than one byte: empty ones, and perhaps others."""
-    return np.flatnonzero(np.diff(ends, prepend=-1) <= 2).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero(np.diff(ends, prepend=-1) <= 2).tolist()
 
 
 def _undecodable(chunk: bytes, ends: np.ndarray) -> set[int]:
