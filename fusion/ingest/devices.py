@@ -30,6 +30,9 @@ from fusion.ingest.scan import shifts_sql
 from fusion.ingest.tables import FILE_NAME, Table, quote, read_tables
 from fusion.ingest.towers import Towers
 
+# Of a distinct place while it is indexed, measured with a million.
+_PLACE_BYTES = 300
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _COPY = "(FORMAT parquet, COMPRESSION lz4_raw)"
 _NONE_MARKED = "SELECT 0::INTEGER AS file, 0::BIGINT AS row, '' AS why, '' AS text WHERE false"
 
@@ -87,8 +90,23 @@ class DeviceScan(Judged):
         self.run(f"CREATE OR REPLACE VIEW records AS SELECT * FROM read_parquet({quote(str(self._file('records')))})")
 
     def distinct_places(self) -> pd.DataFrame:
-        """Return the distinct places: columns p*, `rows`."""
-        return self.frame(f"SELECT {', '.join(self.places)}, count(*) AS rows FROM records GROUP BY ALL ORDER BY ALL")
+        """Return the distinct places: columns p*, `rows`.
+
+        Raises:
+            InputError: they are too many for the memory, as GPS fixes may be: each row another place.
+        """
+        self.run(
+            f"""CREATE OR REPLACE TABLE distinct_places AS
+                SELECT {", ".join(self.places)}, count(*) AS rows FROM records GROUP BY ALL"""
+        )
+        found = self.one("SELECT count(*) FROM distinct_places")
+        amount, unit = self.connection.sql("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
+        if found * _PLACE_BYTES > float(amount) * _UNITS[unit]:
+            raise InputError(
+                f"{self.tables[0].name}: {found} distinct places need {found * _PLACE_BYTES / 1e9:.1f} GB of memory: "
+                "round longitude and latitude to four decimals (11 m), or give more with --memory"
+            )
+        return self.frame("FROM distinct_places ORDER BY ALL")
 
     def distinct_times(self) -> pd.DataFrame:
         """Return the distinct times as texts, t*, with their keys `k` and `r0` as `index` wants them back."""

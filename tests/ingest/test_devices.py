@@ -16,6 +16,7 @@ from fusion.city import open_city
 from fusion.cli import app
 from fusion.errors import InputError
 from fusion.geo import datum, grid
+from fusion.ingest import devices
 from fusion.ingest.devices_times import number_sql, part_sql, text_sql, texts_of
 from fusion.ingest.quality import accounts, load_rejects
 from fusion.ingest.signaling import SignalingOptions, ingest_signaling
@@ -219,6 +220,14 @@ def test_a_bad_option_is_one_line(tmp_path, name):
     options, line = BAD_OPTIONS[name]
     with pytest.raises(InputError, match=line):
         ingest_signaling([write(tmp_path / "a.csv", HEADER, record("a"))], tmp_path / "town", options)
+    assert not (tmp_path / "town").exists()
+
+
+def test_more_places_than_memory_holds_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_PLACE_BYTES", 10**12)
+    export = write(tmp_path / "a.csv", HEADER, record("a"), record("b", place=THERE))
+    with pytest.raises(InputError, match="2 distinct places need"):
+        ingest_signaling([export], tmp_path / "town", ALL)
     assert not (tmp_path / "town").exists()
 
 
