@@ -11,7 +11,7 @@ import rasterio
 
 LARGE_ROWS = 1_000_000
 _DIGITS = 16
-_LARGE_MB, _BATCH_ROWS = 512, 200_000
+_LARGE_MB, _BATCH_ROWS = 256, 200_000
 _FLOATS = ("FLOAT", "DOUBLE")
 _WHOLE = ("UBIGINT", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 STRIP_ROWS = 512  # part of the definition: bands alternate from strip to strip

@@ -12,10 +12,10 @@ from fusion.ingest.tables import quote
 # Below 2 GB grouping 10 million rows into 2.6 million spills, and takes twice the time.
 _MEMORY_MB_LEAST, _MEMORY_MB_MOST, _MEMORY_SHARE = 1024, 4096, 0.25
 # What the process takes besides DuckDB: Python and its libraries, the distinct places, the allocator's slack.
-_RESERVE_BYTES = 350 << 20
+_RESERVE_BYTES = 400 << 20
 # Aggregation wants some 125 MB a thread (DuckDB's documentation); with less, fewer threads spill less.
 _THREAD_BYTES = 100 << 20
-LEAST_MEMORY_BYTES = 512_000_000
+LEAST_MEMORY_BYTES = 700_000_000
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 

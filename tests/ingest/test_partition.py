@@ -207,7 +207,7 @@ def test_amounts_of_memory(text: str, amount: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("1", "write 1GB"), ("GB", "write 1GB"), ("1 XB", "write 1GB"), ("100MB", "at least 512MB")]
+    ("text", "why"), [("1", "write 1GB"), ("GB", "write 1GB"), ("1 XB", "write 1GB"), ("100MB", "at least 700MB")]
 )
 def test_amounts_that_are_none(text: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
