@@ -54,6 +54,7 @@ gpu-check: $(VENV)/.run demo ## shipped checkpoints on the accelerator against t
 	$(BIN)/python scripts/gpu_check.py
 
 bench: $(VENV)/.dev ## timed comparisons with peers, as ratios
+	$(BIN)/python -m pip install -q -r requirements-bench.txt
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 reference: $(VENV)/.run demo ## train the reference runs: suite core, 2 seeds x 3 folds (some 5 core-hours)

@@ -26,6 +26,7 @@ MAP_LIBRARIES = {"h3", "duckdb", "rasterio", "rio_tiler", "pyproj", "shapely", "
 TENSOR_LIBRARIES = {"torch", "timm", "lightning"}
 # Asked for by an option, and imported only then: requirements-cluster.txt.
 OPTIONAL = {"ray"}
+PEERS = {"transbigdata"}  # of benchmarks only, and not installed for tests
 
 
 def _modules(path: Path) -> set[str]:
@@ -86,8 +87,10 @@ def test_what_tests_and_scripts_import_is_required() -> None:
     installed = packages_distributions()
     files = [path for folder in ("tests", "benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py")]
     beside = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}  # one benchmark imports another's export
-    imported = {installed[module][0].lower().replace("_", "-") for module in _third_party(files) - beside}
-    assert imported <= _required("requirements.txt") | _required("requirements-dev.txt")
+    imported = {installed[module][0].lower().replace("_", "-") for module in _third_party(files) - beside - PEERS}
+    named = (_required(f"requirements{kind}.txt") for kind in ("", "-dev"))
+    assert imported <= set().union(*named)
+    assert _required("requirements-bench.txt") == PEERS
 
 
 def test_what_is_optional_is_imported_inside_one_function_only() -> None:

@@ -58,7 +58,8 @@ def _read(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
     # A Shapefile that does not say how its texts are spelled has GBK in China, lately UTF-8; GDAL would take Latin-1.
     for encoding in ("UTF-8", "GB18030") if _hides_encoding(path) else (None,):
         try:
-            return geopandas.read_file(path, engine="pyogrio", layer=layer, encoding=encoding)
+            # A geometry that cannot even be built becomes None, and its feature a reject.
+            return geopandas.read_file(path, engine="pyogrio", layer=layer, encoding=encoding, on_invalid="ignore")
         except UnicodeDecodeError:
             if encoding != "UTF-8":
                 raise
