@@ -47,7 +47,8 @@ SAMPLE = 20_000
 
 def write_export(path: Path, rows: int, distinct: bool) -> None:
     """Write rows hour by hour, of places on a lattice around Zhengzhou, in GCJ-02 with six decimals."""
-    count = max(rows // HOURS, 1) if distinct else PLACES
+    an_hour = -(-rows // HOURS)
+    count = an_hour if distinct else PLACES
     number = np.arange(count)
     # Some 300 m apart, and closer where there are more of them than that lattice has.
     wide = max(int(np.sqrt(count)), 1)
