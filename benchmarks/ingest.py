@@ -55,7 +55,6 @@ def write_export(path: Path, rows: int, distinct: bool) -> None:
     lon, lat = 113.4 + 0.5 * (number % wide) / wide, 34.6 + 0.3 * (number // wide) / wide
     lon, lat = wgs84_to_gcj02(lon, lat)
     places = pd.DataFrame({"place": number, "lon": np.round(lon, 6), "lat": np.round(lat, 6)})
-    an_hour = -(-rows // HOURS)
     with duckdb.connect() as connection:
         connection.register("places", places)
         connection.execute(
