@@ -3,7 +3,7 @@
     python benchmarks/ingest.py [--rows 2000000] [--distinct] [--rounds 3] [--without pandas --without transbigdata]
 
 Task: CSV of an hourly export in GCJ-02, 58 bytes a row -> WGS-84 -> H3 resolution 9 -> sum per cell and hour -> small
-sums hidden -> Parquet. As in ../shared/performance.md there are 12,100 places and 192 hours, and rows of one place and
+sums hidden -> Parquet. There are 12,100 places and 192 hours, and rows of one place and
 hour are parts of one count (50 million rows: 21 parts). With `--distinct` there are as many places as it takes for one
 row a place and hour, repeated rows are looked for (preset daas), and a group is no smaller than the export.
 
