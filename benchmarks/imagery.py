@@ -14,7 +14,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from devices import peak_mb
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -88,7 +88,7 @@ def child(way: str, image: Path, folder: Path, threads: int) -> None:
     wall, processors = time.perf_counter(), time.process_time()
     WAYS[way](image, folder)
     taken = {"wall_s": time.perf_counter() - wall, "processor_s": time.process_time() - processors}
-    print(json.dumps(taken | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps(taken | {"peak_mb": peak_mb()}))
 
 
 def main() -> None:

@@ -17,11 +17,10 @@ from fusion.ingest.imagery import ingest_imagery
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.preview import preview_signaling
 from fusion.ingest.quality import accounts
-from fusion.ingest.signaling import ingest_signaling
 from tests.ingest.damage import spoil
-from tests.ingest.test_damaged_signaling import check_line, contents
+from tests.ingest.test_damaged_signaling import BATCH, check_line, contents, take
 
-VISIT_FILES = 700
+VISIT_FILES = 1_200
 IMAGES = VECTORS = 110
 DEVICES = 90
 
@@ -67,7 +66,7 @@ def vector_bytes(number: int) -> bytes:
 def device_bytes(number: int) -> bytes:
     lines = ["user,time,lon,lat"]
     for row in range(40):
-        lines.append(f"u{number}x{row % 7},2021-07-24 {row % 5:02d}:12:30,{113.60 + 0.01 * (row % 3):.2f},34.7")
+        lines.append(f"ux{number}x{row % 7},2021-07-24 {row % 5:02d}:12:30,{113.60 + 0.01 * (row % 3):.2f},34.7")
     return "\n".join(lines).encode() + b"\n"
 
 
@@ -109,17 +108,19 @@ def test_damaged_vector_files(tmp_path):
 
 
 def test_damaged_records_of_devices(tmp_path):
-    taken = 0
+    taken = refused = 0
     options = SignalingOptions(preset="devices", min_count=0)
-    for seed in range(DEVICES):
-        path = tmp_path / f"{seed}.csv"
-        path.write_bytes(spoiled(device_bytes(seed), seed))
-        taken += check(path, tmp_path / "town", lambda file, town: ingest_signaling([file], town, options))
-        kept = b"".join(contents(tmp_path / "town").values()) if (tmp_path / "town").is_dir() else b""
-        assert f"u{seed}x".encode() not in kept
-        if seed % 3 == 0:
-            with contextlib.suppress(FusionError):
-                assert f"u{seed}x" not in json.dumps(preview_signaling([path], None, options).to_dict())
+    for start in range(0, DEVICES, BATCH):
+        files = [tmp_path / f"{seed}.csv" for seed in range(start, start + BATCH)]
+        for seed, path in enumerate(files, start=start):
+            path.write_bytes(spoiled(device_bytes(seed), seed))
+        with contextlib.suppress(FusionError):
+            assert b"ux" not in json.dumps(preview_signaling(files[:1], None, options).to_dict()).encode()
+        kept, out = take(files, tmp_path / "town", options)
+        taken, refused = taken + len(kept), refused + out
+        there = b"".join(contents(tmp_path / "town").values()) if (tmp_path / "town").is_dir() else b""
+        assert b"ux" not in there
+    assert taken + refused == DEVICES
     assert DEVICES // 4 < taken < DEVICES
 
 

@@ -11,8 +11,8 @@ from fusion.errors import FusionError
 from fusion.ingest.signaling import SignalingOptions, ingest_signaling
 from tests.ingest.damage import GOOD, csv_utf8, spoiled
 
-SEEDS = 110
-BATCH = 22  # files an ingest: what one costs is mostly the commit
+SEEDS = 60
+BATCH = 10  # files an ingest: what one costs is mostly the commit
 OPTIONS = SignalingOptions(min_count=0)
 
 
@@ -27,12 +27,12 @@ def check_line(text: str) -> None:
     assert 20 < len(text) < 2_010, text
 
 
-def take(files: list[Path], town: Path) -> tuple[list[Path], int]:
+def take(files: list[Path], town: Path, options: SignalingOptions = OPTIONS) -> tuple[list[Path], int]:
     """Ingest, leaving out the file that each refusal names; return what was taken and how many were refused."""
     refused = 0
     while files:
         before = contents(town)
-        report, error = attempt(files, town)
+        report, error = attempt(files, town, options)
         if report is not None:
             check_accounts(report, files, town)
             return files, refused
@@ -45,9 +45,9 @@ def take(files: list[Path], town: Path) -> tuple[list[Path], int]:
     return [], refused
 
 
-def attempt(files: list[Path], town: Path) -> tuple[dict | None, str]:
+def attempt(files: list[Path], town: Path, options: SignalingOptions) -> tuple[dict | None, str]:
     try:
-        return ingest_signaling(files, town, OPTIONS), ""
+        return ingest_signaling(files, town, options), ""
     except FusionError as error:
         return None, str(error)
 
