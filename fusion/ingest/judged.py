@@ -38,7 +38,7 @@ class Judged:
         """Sum what was taken by cell and hour, hide small sums, and write the city's table.
 
         Returns:
-            `rows_read`, `rows_taken`, `cells`, `hours_with_rows`, `valid`, `suppressed`, `first_us`, `last_us`.
+            `cells`, `hours_with_rows`, `valid`, `suppressed`, `first_us`, `last_us`.
         """
         listed = ", ".join(self.values)
         sums = ", ".join(f"sum({name}) AS {name}" for name in self.values)
@@ -65,7 +65,7 @@ class Judged:
                        coalesce(epoch_us(min(hour)), 0) AS first_us, coalesce(epoch_us(max(hour)), 0) AS last_us
                 FROM read_parquet({quote(str(path))})"""
         ).iloc[0]
-        return {str(name): int(count) for name, count in counts.items()} | self.row_counts()
+        return {str(name): int(count) for name, count in counts.items()}
 
     def row_counts(self) -> dict[str, int]:
         """Return `rows_read` and `rows_taken`; the rest must lie in `rejects()`.

@@ -118,15 +118,15 @@ def _take(
     rejected = _by_reason(scan)
     counts = scan.row_counts()
     _check_remains(writer, counts, rejected, where, scan)
+    extent = _extent(places)
     if (writer.path / "imagery.tif").is_file():
-        check_overlap("signaling", _extent(places), "imagery", imagery_extent(writer.path / "imagery.tif"))
+        check_overlap("signaling", extent, "imagery", imagery_extent(writer.path / "imagery.tif"))
     tell(0.75, "writing")
     measures = scan.roles[0].measures
     numbers = scan.write(writer.new("activity.parquet"), measures)
     write_rejects(writer, "signaling", scan.rejects(), scan.connection)
     scan.connection.close()  # its memory is wanted by what follows
     hours = (numbers["last_us"] - numbers["first_us"]) // _HOUR_US + 1
-    extent = _extent(places)
     bounds = info.bounds if info and _is_framed(writer) else extent
     base = info or new_info(writer.path.name, bounds, resolution, timezone)
     names = [table.name for table in scan.tables]

@@ -1,6 +1,6 @@
 """Parts of the report that the checks of the activity measured: coverage, days, suspicious cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -107,62 +107,63 @@ def show_suspects(city: City, report: Mapping[str, Any], checks: Mapping[str, An
 
 
 def _show_frozen(city: City, found: Mapping[str, Any] | None) -> None:
-    st.markdown(f"**{t('Frozen cells')}**")
-    if found is None:
-        st.caption(t("Not measured at this ingest."))
-        return
-    st.caption(
-        t(
+    def words(found: Mapping[str, Any]) -> str:
+        return t(
             "Cells that repeat one value, not zero, for {hours} hours or longer: {n:,}.",
             n=found["cells"],
             hours=found["hours"],
         )
-        + _judged(found)
-    )
-    if found["listed"]:
-        st.dataframe(
-            view.listed_rows(found["listed"], city.info.timezone),
-            hide_index=True,
-            width="stretch",
-            height=min(38 + 35 * len(found["listed"]), 260),
-            column_config={
-                "cell": t("Cell"),
-                "value": st.column_config.NumberColumn(t("Value"), format="localized"),
-                "first_hour": t("From (local)"),
-                "hours": t("Hours"),
-            },
-        )
+
+    columns = {
+        "cell": t("Cell"),
+        "value": st.column_config.NumberColumn(t("Value"), format="localized"),
+        "first_hour": t("From (local)"),
+        "hours": t("Hours"),
+    }
+    _show_listed(city, t("Frozen cells"), found, words, columns)
 
 
 def _show_outliers(city: City, found: Mapping[str, Any] | None) -> None:
-    st.markdown(f"**{t('Outliers')}**")
-    if found is None:
-        st.caption(t("Not measured at this ingest."))
-        return
-    st.caption(
-        t(
+    def words(found: Mapping[str, Any]) -> str:
+        return t(
             "{n:,} of {all:,} cell-hours lie {limit} or more robust deviations from what that cell has at that hour of "
             "such a day.",
             n=found["found"],
             all=found["judged"],
             limit=found["limit"],
         )
-        + _judged(found)
-    )
+
+    number = st.column_config.NumberColumn
+    columns = {
+        "cell": t("Cell"),
+        "hour": t("Hour (local)"),
+        "value": number(t("Value"), format="localized"),
+        "usual": number(t("Usual"), format="localized"),
+        "score": number(t("Score"), format="%.1f"),
+    }
+    _show_listed(city, t("Outliers"), found, words, columns)
+
+
+def _show_listed(
+    city: City,
+    title: str,
+    found: Mapping[str, Any] | None,
+    words: Callable[[Mapping[str, Any]], str],
+    columns: Mapping[str, Any],
+) -> None:
+    """Show one check of single cells: how many it found, in words, and the worst of them in a table."""
+    st.markdown(f"**{title}**")
+    if found is None:
+        st.caption(t("Not measured at this ingest."))
+        return
+    st.caption(words(found) + _judged(found))
     if found["listed"]:
-        number = st.column_config.NumberColumn
         st.dataframe(
             view.listed_rows(found["listed"], city.info.timezone),
             hide_index=True,
             width="stretch",
             height=min(38 + 35 * len(found["listed"]), 260),
-            column_config={
-                "cell": t("Cell"),
-                "hour": t("Hour (local)"),
-                "value": number(t("Value"), format="localized"),
-                "usual": number(t("Usual"), format="localized"),
-                "score": number(t("Score"), format="%.1f"),
-            },
+            column_config=columns,
         )
 
 

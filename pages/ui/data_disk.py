@@ -26,18 +26,20 @@ def show() -> None:
     if said := st.session_state.pop(_SAID, None):
         st.success(said, icon=":material/check_circle:")
     cities = caches.cities()
-    _show_use(cities)
+    # Every file is looked at: once a rerun, for the table and for what can be deleted.
+    uses = {city.name: storage.disk_use(city) for city in cities}
+    _show_use(uses)
     if root.is_dir():
         free = shutil.disk_usage(root).free
         st.caption(t("{free} of the disk are free.", free=view.size(free)))
     if cities:
-        _show_deleting(cities)
+        _show_deleting(cities, uses)
     _show_demo(cities)
 
 
-def _show_use(cities: list[City]) -> None:
+def _show_use(uses: dict[str, dict[str, int]]) -> None:
     st.subheader(t("Disk use by city"))
-    if not cities:
+    if not uses:
         components.empty(t("There is no city yet."), t("Bring in data above, or build the demo city below."))
         return
     number = st.column_config.NumberColumn
@@ -52,7 +54,7 @@ def _show_use(cities: list[City]) -> None:
         "total": t("Total"),
     }
     st.dataframe(
-        view.disk_rows({city.name: storage.disk_use(city) for city in cities}),
+        view.disk_rows(uses),
         hide_index=True,
         width="stretch",
         column_config={
@@ -62,7 +64,7 @@ def _show_use(cities: list[City]) -> None:
     )
 
 
-def _show_deleting(cities: list[City]) -> None:
+def _show_deleting(cities: list[City], uses: dict[str, dict[str, int]]) -> None:
     st.subheader(t("Delete"))
     by_name = {city.name: city for city in cities}
     name = st.selectbox(t("City"), list(by_name), index=None, key=CITY, placeholder=t("Choose a city"), width=360)
@@ -71,14 +73,13 @@ def _show_deleting(cities: list[City]) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left, st.container(border=True):
-        _offer_samples(city)
+        _offer_samples(city, uses[city.name]["samples"])
     with right, st.container(border=True):
         _offer_whole(city)
 
 
-def _offer_samples(city: City) -> None:
+def _offer_samples(city: City, use: int) -> None:
     st.markdown(f"**{t('Only its samples')}**")
-    use = storage.disk_use(city)["samples"]
     if not use:
         st.caption(t("None yet."))
         return
