@@ -42,6 +42,7 @@ def _show_use(uses: dict[str, dict[str, int]]) -> None:
     if not uses:
         components.empty(t("There is no city yet."), t("Bring in data above, or build the demo city below."))
         return
+    # Not format="bytes": a browser in Chinese then counts them in ten thousands.
     number = st.column_config.NumberColumn
     names = {
         "activity": t("Signaling"),
@@ -59,7 +60,7 @@ def _show_use(uses: dict[str, dict[str, int]]) -> None:
         width="stretch",
         column_config={
             "city": t("City"),
-            **{part: number(name, format="bytes") for part, name in names.items()},
+            **{part: number(name, format="%.1f MB") for part, name in names.items()},
         },
     )
 

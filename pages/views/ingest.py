@@ -217,8 +217,10 @@ def sample_rows(preview: Preview) -> pd.DataFrame:
 
 
 def disk_rows(uses: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
-    """Return one row a city, bytes by part, the largest first."""
-    table = pd.DataFrame([{"city": city, **use} for city, use in uses.items()])
+    """Return one row a city, megabytes by part, the largest first."""
+    table = pd.DataFrame(
+        [{"city": city, **{part: size / 1e6 for part, size in use.items()}} for city, use in uses.items()]
+    )
     return table.sort_values("total", ascending=False, ignore_index=True) if len(table) else table
 
 
