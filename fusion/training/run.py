@@ -37,7 +37,7 @@ from fusion.training.infer import correct_logits, predict_logits, prediction_tab
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
 from fusion.training.measure import measure_similarity
 from fusion.training.recipe import input_spec, run_name
-from fusion.training.runs import run_lock
+from fusion.training.runs import run_lock, write_predictions
 
 Progress = Callable[[float, str], None]
 Ceilings = Callable[[np.ndarray], dict[str, float]]
@@ -156,7 +156,7 @@ class _Work:
                 "latency_ms": measure_latency(network, self.device),
             }
         pd.DataFrame(fitted.history).to_csv(self.folder / "history.csv", index=False)
-        predictions.to_parquet(self.folder / "predictions.parquet", index=False)
+        write_predictions(self.folder, predictions)
         _write_json(self.folder / "metrics.json", metrics)
         card = ModelCard(
             network=self.experiment.network,
