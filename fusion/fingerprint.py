@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -26,8 +27,7 @@ def fingerprint_arrays(*arrays: np.ndarray) -> str:
     """Return the fingerprint of arrays: their types, shapes and values, little-endian."""
     digest = hashlib.blake2b(digest_size=_DIGITS // 2)
     for array in arrays:
-        plain = np.ascontiguousarray(array)
-        plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
+        plain = _little(array)
         digest.update(f"{plain.dtype.str}{plain.shape}".encode())
         digest.update(plain.data if plain.size else b"")
     return digest.hexdigest()
@@ -66,18 +66,31 @@ def _can_stream(relation: duckdb.DuckDBPyRelation, rows: int) -> bool:
 
 def _fingerprint_large(relation: duckdb.DuckDBPyRelation, rows: int) -> str:
     """The digest of `fingerprint_table`, from columns that come a batch at a time."""
+    # Two columns are the key of a city's large tables, and sorted by it they are sorted: in half the time.
+    keyed = all(str(kind) in _WHOLE for kind in relation.types[:2])
+    found = _digest_sorted(relation, rows, relation.columns[:2]) if keyed else None
+    if found is None:
+        found = _digest_sorted(relation, rows, relation.columns)
+    assert found is not None  # rows alike in all columns may come in any order
+    return found
+
+
+def _digest_sorted(relation: duckdb.DuckDBPyRelation, rows: int, key: Sequence[str]) -> str | None:
+    """The digest of rows sorted by these columns; None where they leave the order of two rows open."""
     digests = {name: hashlib.blake2b(digest_size=_DIGITS // 2) for name in relation.columns}
     nulls: dict[str, list[tuple[np.ndarray, int]]] = {name: [] for name in relation.columns}
-    first = True
-    for batch in relation.order("ALL").to_arrow_reader(_BATCH_ROWS):
+    last: list[np.ndarray] = []
+    for batch in relation.order(", ".join(f'"{name}"' for name in key)).to_arrow_reader(_BATCH_ROWS):
+        columns = {name: _little(_plain_values(batch.column(name))) for name in relation.columns}
+        keys = [columns[name] for name in key if len(key) < len(columns)]
+        if keys and _has_ties([np.concatenate(pair) for pair in zip(last, keys, strict=True)] if last else keys):
+            return None
         for name, digest in digests.items():
-            values = _plain_values(batch.column(name))
-            values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-            if first:
-                digest.update(f"{values.dtype.str}{(rows,)}".encode())
-            digest.update(values.data)
+            if not nulls[name]:
+                digest.update(f"{columns[name].dtype.str}{(rows,)}".encode())
+            digest.update(columns[name].data)
             nulls[name].append((np.packbits(np.asarray(batch.column(name).is_null())), batch.num_rows))
-        first = False
+        last = [values[-1:] for values in keys]
     whole = hashlib.blake2b(digest_size=_DIGITS // 2)
     for name in sorted(digests):
         digests[name].update(f"{np.dtype(bool).str}{(rows,)}".encode())
@@ -85,6 +98,14 @@ def _fingerprint_large(relation: duckdb.DuckDBPyRelation, rows: int) -> str:
             digests[name].update(np.unpackbits(packed, count=count).astype(bool).data)
         whole.update(f"{name}{digests[name].hexdigest()}".encode())
     return whole.hexdigest()
+
+
+def _has_ties(columns: list[np.ndarray]) -> bool:
+    return bool(np.logical_and.reduce([values[1:] == values[:-1] for values in columns]).any())
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
 
 
 def _plain_values(column: pa.Array) -> np.ndarray:

@@ -22,17 +22,28 @@ def key_fields(table: Table, roles: Roles) -> list[str]:
 def plain_fields(table: Table, roles: Roles) -> tuple[list[str], list[str], tuple[str, ...]]:
     """Return keys, counts and the columns to parse as DOUBLE, of a text whose every number is one as DuckDB reads it.
 
-    A negative, infinite or immense count raises in DuckDB, and so does whatever is no number.
+    What is no number raises in DuckDB. A negative count becomes NaN, so the sum of its group shows that its rows have to
+    be judged one by one; the keys that no group may have are asked for once they are grouped, by `odd_keys`.
     """
     points = roles.place if roles.kind == "point" else ()
-    keys = [f"CASE WHEN isfinite({name}) THEN {name} ELSE {_FAIL} END" for name in map(table.sql_of, points)]
     listed = (*(() if points else roles.place), *roles.time)
-    keys += [quote(roles.stamp or "") if column == FILE_NAME else table.sql_of(column) for column in listed]
-    counts = [
-        f"CASE WHEN {name} >= 0 AND {name} < {TOO_MANY} THEN {name} WHEN {name} IS NOT NULL THEN {_FAIL} END"
-        for name in map(table.sql_of, roles.values)
-    ]
-    return keys, counts, (*points, *roles.values)
+    keys = [quote(roles.stamp or "") if column == FILE_NAME else table.sql_of(column) for column in listed]
+    counts = [f"CASE WHEN {name} < 0 THEN 'nan'::DOUBLE ELSE {name} END" for name in map(table.sql_of, roles.values)]
+    return [*map(table.sql_of, points), *keys], counts, (*points, *roles.values)
+
+
+def odd_keys(points: list[str], texts: list[str]) -> str:
+    """Return the SQL of whether a group of `plain_fields` has a key that only a reading field by field can judge.
+
+    Args:
+        points: the columns of lon and lat, doubles.
+        texts: the other keys. What stands for no value was not looked for in them: with one, they differ from those of
+            that reading.
+    """
+    nulls = ", ".join(quote(text) for text in NULL_TEXTS)
+    return " OR ".join(
+        [f"{name} IS NULL OR NOT isfinite({name})" for name in points] + [f"{name} IN ({nulls})" for name in texts]
+    )
 
 
 def number_of(table: Table, column: str) -> str:
@@ -59,6 +70,3 @@ def count_of(table: Table, column: str) -> str:
     if not table.is_text:
         empty = f"coalesce(trim({name}::VARCHAR) IN ({', '.join(quote(text) for text in NULL_TEXTS)}), true)"
     return f"CASE WHEN {empty} THEN NULL ELSE coalesce({as_number(name)}, 'nan'::DOUBLE) END"
-
-
-_FAIL = "error('not plain')"

@@ -53,16 +53,18 @@ class _Tally:
 
     def add(self, place: NDArray[np.intp], hour: Counts, value: Floats, hidden: NDArray[np.bool_], every: int) -> None:
         """Count rows; of their values, keep every n-th place's."""
+        # 0: neither, 1: hidden, 2: zero, 3: above zero; one count of all states at once takes a third of one for each.
         valid = ~np.isnan(value)
-        hidden = hidden & ~valid
-        for by_cell, chosen in (
-            (self.valid_by_cell, valid),
-            (self.hidden_by_cell, hidden),
-            (self.above_zero_by_cell, value > 0),
-        ):
-            by_cell += np.bincount(place[chosen], minlength=len(by_cell))
-        for by_hour, chosen in ((self.valid_by_hour, valid), (self.hidden_by_hour, hidden)):
-            by_hour += np.bincount(hour[chosen], minlength=len(by_hour))
+        state = np.where(valid, 2 + (value > 0), hidden).astype(np.intp)
+        in_cell, in_hour = (
+            np.bincount(4 * key + state, minlength=4 * length).reshape(length, 4)
+            for key, length in ((place, len(self.valid_by_cell)), (hour, len(self.valid_by_hour)))
+        )
+        self.valid_by_cell[:] += in_cell[:, 2] + in_cell[:, 3]
+        self.hidden_by_cell[:] += in_cell[:, 1]
+        self.above_zero_by_cell[:] += in_cell[:, 3]
+        self.valid_by_hour[:] += in_hour[:, 2] + in_hour[:, 3]
+        self.hidden_by_hour[:] += in_hour[:, 1]
         if every > 1:
             kept = place % every == 0
             place, hour, value = place[kept] // every, hour[kept], value[kept]

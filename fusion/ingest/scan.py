@@ -16,11 +16,10 @@ import pandas as pd
 
 from fusion.ingest.columns import Roles
 from fusion.ingest.engine import connect
-from fusion.ingest.fields import TOO_MANY, count_of, key_fields, plain_fields
+from fusion.ingest.fields import TOO_MANY, count_of, key_fields, odd_keys, plain_fields
 from fusion.ingest.judged import Judged
 from fusion.ingest.passed import TABLE as PASSED
 from fusion.ingest.passed import note_passed, note_rejected
-from fusion.ingest.presets import NULL_TEXTS
 from fusion.ingest.tables import Table, quote, read_plain_tables, read_tables
 
 __all__ = ["Scan", "connect"]
@@ -171,10 +170,9 @@ class Scan(Judged):
             self.run("CREATE OR REPLACE TABLE groups AS " + self._grouping(columns, read, low="NULL::DOUBLE"))
         except (duckdb.DataError, duckdb.InvalidInputException):
             return False
-        # What stands for no value was not looked for in texts: with one, keys would differ from those of a reading.
-        nulls = ", ".join(quote(text) for text in NULL_TEXTS)
-        texts = [*self.times, *(() if self.roles[0].kind == "point" else self.places)]
-        return not self.one(f"SELECT count(*) FROM groups WHERE {' OR '.join(f'{key} IN ({nulls})' for key in texts)}")
+        points = self.places if self.roles[0].kind == "point" else []
+        texts = [key for key in self.keys if key not in points]
+        return not self.one(f"SELECT count(*) FROM groups WHERE {odd_keys(points, texts)}")
 
     def _group_any(self) -> None:
         """Group whatever the fields hold, and find the lines that hold no row."""
