@@ -22,8 +22,8 @@ def key_fields(table: Table, roles: Roles) -> list[str]:
 def plain_fields(table: Table, roles: Roles) -> tuple[list[str], list[str], tuple[str, ...]]:
     """Return keys, counts and the columns to parse as DOUBLE, of a text whose every number is one as DuckDB reads it.
 
-    What is no number raises in DuckDB. A negative count becomes NaN, so the sum of its group shows that its rows have to
-    be judged one by one; the keys that no group may have are asked for once they are grouped, by `odd_keys`.
+    What is no number raises in DuckDB. A negative count becomes NaN, so the sum of its group shows that its rows have
+    to be judged one by one; the keys that no group may have are asked for once they are grouped, by `odd_keys`.
     """
     points = roles.place if roles.kind == "point" else ()
     listed = (*(() if points else roles.place), *roles.time)
