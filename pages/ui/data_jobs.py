@@ -113,7 +113,9 @@ def _show_report(root: Path, job: Job) -> None:
     except CityError:  # deleted since
         return
     report = caches.remember(quality.load_quality, (city.quality,), city)
-    data_report.show_accounts(report, f"job-{job.id}", view.part_of(job))
+    part = view.part_of(job)
+    data_report.show_accounts(report, f"job-{job.id}", part)
+    data_report.show_reading(report, part)
 
 
 def _again(root: Path, job: Job) -> None:

@@ -12,6 +12,7 @@ from fusion.ingest.inspection import inspect_city
 from pages.ui import caches, components, data_checks, data_rejects, language
 from pages.ui.language import pick, t
 from pages.views import data as view
+from pages.views.reading import reading_rows
 
 MEASURE, MEASURE_NOW = "data_measure", "data_measure_now"
 CHART = {"displayModeBar": False}
@@ -26,9 +27,10 @@ def show(city: City) -> None:
             t("Bring in signaling, imagery or functions under “Bring in data” above."),
         )
         return
-    st.subheader(t("Read, taken, rejected"))
+    if view.account_rows(report, t):
+        st.subheader(t("Read, taken, rejected"))
     show_accounts(report, city.name)
-    _show_reading(report)
+    show_reading(report)
     checks = _checks(city, report)
     if checks:
         measure = _choose_measure(city)
@@ -48,8 +50,6 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
         only: the part to show, such as `signaling`; None: all.
     """
     rows = [row for row in view.account_rows(report, t) if only in (None, row["id"])]
-    if not rows:
-        st.caption(t("The report counts no rows."))
     for row in rows:
         columns = st.columns([2, 2, 2, 3], vertical_alignment="center")
         columns[0].metric(
@@ -87,12 +87,15 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
             st.warning(str(line), icon=":material/warning:")
 
 
-def _show_reading(report: Mapping[str, Any]) -> None:
-    rows = view.reading_rows(report, t)
-    if not rows or "preset" not in report:
-        return
-    with st.expander(t("How the signaling was read")):
-        st.markdown("\n".join("- " + components.pair(what, f"**{how}**") for what, how in rows))
+def show_reading(report: Mapping[str, Any], only: str | None = None) -> None:
+    """Show how every part was read, or one; open where nothing was counted and this is all there is to tell."""
+    names = view.part_names(t)
+    counted = view.account_rows(report, t)
+    for part, found in view.parts_of(report).items():
+        rows = reading_rows(part, found, language.current(), t) if only in (None, part) else []
+        if rows:
+            with st.expander(components.pair(names[part], t("how it was read")), expanded=not counted):
+                st.markdown("\n".join("- " + components.pair(what, f"**{how}**") for what, how in rows))
 
 
 def _checks(city: City, report: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -98,21 +98,6 @@ def reason_name(reason: str, lang: str) -> str:
     return chinese if lang == "zh" else english
 
 
-def reading_rows(report: Mapping[str, Any], t: Say) -> list[tuple[str, str]]:
-    """Return how the signaling was read: what, and how."""
-    columns = report.get("columns")
-    rows = [
-        (t("Preset"), report.get("preset")),
-        (t("Files"), t(", ").join(map(str, report.get("files") or ()))),
-        (t("Datum of the file"), datum_name(str(report["datum"])) if report.get("datum") else None),
-        (t("Time zone"), report.get("timezone")),
-        (t("H3 resolution"), report.get("resolution")),
-        (t("Suppressed from 1 to"), report.get("min_count")),
-        (t("Columns"), _flat(columns, t) if columns else None),
-    ]
-    return [(what, str(value)) for what, value in rows if value not in (None, "")]
-
-
 def urfc_lines(part: Mapping[str, Any], t: Say) -> list[str]:
     """Say what a URFC ingest noticed: dates without data, blank images, what is there twice."""
     dates = part.get("missing_dates") or ()
@@ -278,14 +263,3 @@ def listed_rows(listed: Sequence[Mapping[str, Any]], timezone: str) -> pd.DataFr
 
 def _dates(dates: "set[str]", t: Say) -> str:
     return t(", ").join(sorted(dates))
-
-
-def _flat(columns: Any, t: Say) -> str:
-    """Spell columns as the report has them: a list, or role -> column(s)."""
-    if isinstance(columns, Mapping):
-        pairs = []
-        for role, names in columns.items():
-            spelled = t(", ").join(map(str, names)) if isinstance(names, list | tuple) else _flat(names, t)
-            pairs.append(f"{role}: {spelled}")
-        return t("; ").join(pairs)
-    return t(", ").join(map(str, columns)) if isinstance(columns, list | tuple) else str(columns)

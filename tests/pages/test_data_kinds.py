@@ -97,8 +97,14 @@ def test_imagery(tmp_path: Path, asked) -> None:
     app = choose("imagery", "image.tif")
 
     assert app.dataframe[-1].value["bands"].tolist() == [3]
-    ingest(app, asked)
+    part = ingest(app, asked)["imagery"]
     assert open_city("new-town").has_imagery
+    for lang, words in (("en", "Valid pixels: "), ("zh", "有效像元：")):
+        shown = open_page("data", "new-town", lang)
+        assert_whole(shown)
+        assert f"**{part['crs']}**" in texts(shown)
+        assert f"{part['width']:,} × {part['height']:,} px" in texts(shown)
+        assert words in texts(shown)
 
 
 def test_functions_by_a_mapping_that_lies_beside_them(tmp_path: Path, asked) -> None:
@@ -119,7 +125,11 @@ def test_functions_by_a_mapping_that_lies_beside_them(tmp_path: Path, asked) -> 
     }  # fmt: skip
     report = ingest(app, asked)
     assert report["functions"]["polygons_read"] == 3
-    assert sorted(report["functions"]["cells_by_class"]) == ["residential", "school"]
+    by_class = report["functions"]["cells_by_class"]
+    assert sorted(by_class) == ["residential", "school"]
+    shown = texts(open_page("data", "new-town"))
+    assert f"By class: **Residential area {by_class['residential']}, School {by_class['school']}**" in shown
+    assert "Values without a class: **?? 1**" in shown
 
 
 def test_a_table_of_cells_is_recognised_by_its_values(tmp_path: Path, asked) -> None:
