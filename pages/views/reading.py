@@ -65,7 +65,7 @@ def _imagery(found: Mapping[str, Any], t: Say) -> list[tuple[str, Any]]:
 def _functions(found: Mapping[str, Any], lang: str, t: Say) -> list[tuple[str, Any]]:
     kinds = {"polygons": t("polygons"), "points": t("points"), "cells": t("cells")}
     names = {function.id: function.zh if lang == "zh" else function.en for function in FUNCTIONS}
-    by_class = found.get("cells_by_class") or {}
+    by_class, unmapped = found.get("cells_by_class") or {}, found.get("unmapped") or {}
     return [
         (t("Files"), _listed(found.get("files"), t)),
         (t("Kind"), kinds.get(str(found.get("kind")), found.get("kind"))),
@@ -76,7 +76,7 @@ def _functions(found: Mapping[str, Any], lang: str, t: Say) -> list[tuple[str, A
         (t("By class"), t(", ").join(f"{names.get(id_, id_)} {count:,}" for id_, count in by_class.items())),
         (
             t("Values without a class"),
-            t(", ").join(f"{value} {n:,}" for value, n in (found.get("unmapped") or {}).items()),
+            t(", ").join(f"{value} {n:,}" for value, n in unmapped.items()),
         ),
     ]
 
