@@ -204,6 +204,7 @@ def _without_activity(city: City) -> None:
     components.empty(
         t("This city has no signaling yet."),
         t("Bring some in with `python -m fusion ingest signaling FILES --city {city}`.", city=city.name),
+        wants_data=True,
     )
     if city.has_imagery:
         base = st.get_option("server.baseUrlPath")

@@ -78,7 +78,8 @@ def _show_coverage(city: City) -> None:
 def _show_totals(city: City) -> None:
     st.subheader(t("The whole city by hour"))
     if not city.has_activity:
-        components.empty(t("No signaling yet."), f"`python -m fusion ingest signaling FILES --city {city.name}`")
+        command = f"`python -m fusion ingest signaling FILES --city {city.name}`"
+        components.empty(t("No signaling yet."), command, wants_data=True)
         return
     names = {measure.id: pick(measure.en, measure.zh) for measure in city.info.measures}
     measure = next(iter(names))
@@ -102,6 +103,7 @@ def _show_classes(city: City) -> None:
         components.empty(
             t("No known functions: nothing to train on or to check against."),
             f"`python -m fusion ingest functions FILE --city {city.name} --field FIELD`",
+            wants_data=True,
         )
         return
     counts = caches.functions(city)["function"].value_counts()
@@ -206,12 +208,7 @@ def _show_next(city: City) -> None:
         st.page_link("data.py", label=t("Data quality"), icon=":material/fact_check:")
         st.caption(t("What was read, taken and rejected, coverage by hour and cell, days that differ."))
     with st.container(border=True):
-        st.page_link(
-            "data.py",
-            label=t("Bring in your own data"),
-            icon=":material/database_upload:",
-            query_params={"part": "ingest"},
-        )
+        components.bring_in_link(t("Bring in your own data"))
         st.caption(t("Upload an export, see what was recognised in it, then ingest it with a clear report."))
 
 

@@ -59,6 +59,7 @@ def _usable(city: City) -> list[RunRecord]:
         components.empty(
             t("Nothing can be predicted here: this city has no {what}.", what=missing),
             t("The models read a picture and the hours of each cell: see `python -m fusion ingest --help`."),
+            wants_data=True,
         )
         return []
     records, _ = load_runs(city.run_folders())

@@ -97,15 +97,23 @@ def require_city() -> City | None:
         empty(
             t("There is no city yet."),
             t("Make the demo city with `python -m fusion demo`, or bring in your own with `python -m fusion ingest`."),
+            wants_data=True,
         )
     return chosen
 
 
-def empty(what: str, next_step: str) -> None:
-    """Show that something is not there, and what to do about it."""
+def empty(what: str, next_step: str, wants_data: bool = False) -> None:
+    """Show that something is not there, and what to do about it; with the way to the Data page where it wants data."""
     with st.container(border=True):
         st.markdown(f"**{what}**")
         st.caption(next_step)
+        if wants_data:
+            bring_in_link(t("Bring in data"))
+
+
+def bring_in_link(label: str) -> None:
+    """Link to where the Data page brings data in."""
+    st.page_link("data.py", label=label, icon=":material/database_upload:", query_params={"part": "ingest"})
 
 
 def no_map(city: City) -> None:

@@ -36,6 +36,7 @@ def show(city: City) -> None:
             components.empty(
                 t("Nothing can be trained on this city yet."),
                 t("Training needs signaling, imagery and known functions: see `python -m fusion ingest --help`."),
+                wants_data=True,
             )
         if latest is not None:
             _outcome(city, latest)

@@ -25,6 +25,7 @@ def no_runs(city: City) -> None:
         components.empty(
             t("No model was trained on this city, and none can be yet."),
             t("Training needs signaling, imagery and known functions: see `python -m fusion ingest --help`."),
+            wants_data=True,
         )
         return
     components.empty(

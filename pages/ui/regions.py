@@ -16,6 +16,7 @@ def show(city: City) -> None:
         components.empty(
             t("The report of this city's ingest is missing."),
             f"`python -m fusion ingest urfc FOLDER --city {city.name}`",
+            wants_data=True,
         )
         return
     columns = st.columns(4)
