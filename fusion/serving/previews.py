@@ -146,7 +146,7 @@ def _raster(file: Path) -> dict[str, object]:
                 box = rasterio.warp.transform_bounds(source.crs, "EPSG:4326", *source.bounds)
                 row |= dict(zip(("west", "south", "east", "north"), map(float, box), strict=True))
             else:
-                row["problem"] = "no reference system"
+                row["problem"] = "no reference system: save it with one (gdal_edit -a_srs EPSG:...)"
     except (InputError, rasterio.errors.RasterioError, OSError, ValueError) as error:
         row["problem"] = str(error).splitlines()[0]
     return row

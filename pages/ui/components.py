@@ -38,7 +38,7 @@ def guard() -> Iterator[None]:
     try:
         yield
     except FusionError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(t(str(error)), icon=":material/error:")
 
 
 def title_of(city: City) -> str:

@@ -42,7 +42,7 @@ def show() -> None:
     try:
         prepared = _prepare(kind, pool, root / city_name if city_name else None)
     except FusionError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(t(str(error)), icon=":material/error:")
     _confirm(root, kind, city_name, prepared, token)
 
 
@@ -87,7 +87,7 @@ def _choose() -> tuple[str, str | None]:
         try:
             check_name(name)
         except InputError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(t(str(error)), icon=":material/error:")
             return kind, None
         _say_what_changes(kind, next((city for city in caches.cities() if city.name == name), None))
     return kind, name
@@ -166,6 +166,6 @@ def _confirm(root: Path, kind: str, city_name: str | None, prepared: Prepared, t
         with st.spinner(t("Starting")):
             ingest_jobs.start(root, city_name, request)
     except FusionError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(t(str(error)), icon=":material/error:")
         return
     st.rerun()

@@ -128,6 +128,6 @@ def _show_demo(cities: list[City]) -> None:
             with st.spinner(t("Starting")):
                 ingest_jobs.start(data_root(), _DEMO_CITY, IngestRequest(DEMO))
         except FusionError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(t(str(error)), icon=":material/error:")
             return
         st.rerun()

@@ -87,7 +87,7 @@ def _store(root: Path, files: list) -> None:
             for file in files:
                 uploads.store(root, token, file.name, file, file.size)
     except FusionError as error:
-        st.session_state[_PROBLEM] = str(error)
+        st.session_state[_PROBLEM] = t(str(error))
 
 
 def _on_server(root: Path) -> list[Waiting]:

@@ -123,7 +123,7 @@ def _again(root: Path, job: Job) -> None:
         with st.spinner(t("Starting")):
             ingest_jobs.start(root, job.city, job.request)
     except FusionError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(t(str(error)), icon=":material/error:")
         return
     st.rerun()
 

@@ -10,7 +10,7 @@ from fusion.classes import FUNCTIONS
 from fusion.errors import InputError
 from fusion.serving import previews
 from fusion.serving.uploads import Waiting
-from pages.ui import caches
+from pages.ui import caches, components
 from pages.ui.language import pick, t
 
 BANDS, STRETCH, PIXEL, RESIZE, DROP = (
@@ -45,8 +45,8 @@ def prepare_imagery(pool: Sequence[Waiting]) -> Found:
         },
     )
     bad = table[table["problem"] != ""]
-    for row in bad.to_dict("records"):
-        st.error(f"{row['file']}: {row['problem']}", icon=":material/error:")
+    for file, problem in bad[["file", "problem"]].itertuples(index=False):
+        st.error(components.pair(file, t(problem)), icon=":material/error:")
     return files, _imagery_words(int(table["bands"].max()) if "bands" in table else 3), bad.empty
 
 

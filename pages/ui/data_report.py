@@ -84,7 +84,7 @@ def show_accounts(report: Mapping[str, Any], name: str, only: str | None = None)
             st.markdown("\n".join(f"- {line}" for line in view.urfc_lines(found, t)))
         warnings = report.get("warnings", ()) if part == "urfc" else found.get("warnings", ())
         for line in warnings:
-            st.warning(str(line), icon=":material/warning:")
+            st.warning(t(str(line)), icon=":material/warning:")
 
 
 def show_reading(report: Mapping[str, Any], only: str | None = None) -> None:
@@ -145,4 +145,4 @@ def _show_agreement(report: Mapping[str, Any]) -> None:
         if said := view.shift_words(agreement, t):
             st.markdown(said)
         for line in agreement.get("warnings", ()):
-            st.warning(str(line), icon=":material/warning:")
+            st.warning(t(str(line)), icon=":material/warning:")

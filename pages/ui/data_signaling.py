@@ -52,7 +52,7 @@ def _previewed(files: tuple[str, ...], city_path: str | None, options: Signaling
 def _show(preview: Preview, kind: str) -> None:
     lang = language.current()
     if preview.problem:
-        st.error(preview.problem, icon=":material/error:")
+        st.error(t(preview.problem), icon=":material/error:")
         st.caption(t("Choose what was not recognised below; the columns are listed there."))
     elif preview.rows_sampled:
         st.markdown(f"**{view.sample_words(preview, t)}**")
@@ -75,7 +75,7 @@ def _show(preview: Preview, kind: str) -> None:
                 },
             )
     for line in preview.warnings:
-        st.warning(line, icon=":material/warning:")
+        st.warning(t(line), icon=":material/warning:")
     _show_files(preview)
 
 

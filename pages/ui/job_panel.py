@@ -126,7 +126,7 @@ def _start(city: City, request: jobs.Request) -> None:
         with st.spinner(t("Starting")):
             jobs.start(city, request)
     except FusionError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(t(str(error)), icon=":material/error:")
         return
     st.rerun()
 

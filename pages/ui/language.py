@@ -1,7 +1,8 @@
 """中文 and English: one way of translating.
 
 The English text is the key, so that a page reads as it looks: `t("{n} cells", n=5)`. The Chinese texts lie in
-`texts/*.toml`, one file a page and `shared.toml`; a text without one stays English, and a test finds it.
+`texts/*.toml`, one file a page and `shared.toml`; a text without one stays English, and a test finds it. Lines that the
+library wrote, with their values in them already, are said by `pages.ui.sentences`.
 """
 
 import tomllib
@@ -9,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import streamlit as st
+
+from pages.ui import sentences
 
 LANGUAGES = {"zh": "中文", "en": "English"}
 
@@ -28,7 +31,9 @@ def catalogue() -> dict[str, str]:
 
 def t(text: str, /, **values: object) -> str:
     """Say `text` in the session's language, then fill `{name}` places with `values`."""
-    said = catalogue().get(text, text) if current() == "zh" else text
+    said = text
+    if current() == "zh":
+        said = catalogue().get(text) or sentences.chinese(text)
     return said.format(**values) if values else said
 
 

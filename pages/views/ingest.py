@@ -73,7 +73,8 @@ def outcome_words(status: Status, t: Say) -> str:
             "Its process is gone and left no word: killed, or the machine was switched off. The city is as it was, or "
             "as it was to become."
         )
-    return t("It failed, and the city is as it was: {reason}", reason=status.reason or t("see the log"))
+    reason = t(status.reason) if status.reason else t("see the log")
+    return t("It failed, and the city is as it was: {reason}", reason=reason)
 
 
 def job_rows(jobs: Sequence[tuple[Job, Status]], t: Say) -> pd.DataFrame:
@@ -94,7 +95,7 @@ def job_rows(jobs: Sequence[tuple[Job, Status]], t: Say) -> pd.DataFrame:
             "kind": names.get(job.request.kind, job.request.kind),
             "files": _some(job.request.names, t),
             "state": states[status.state],
-            "reason": status.reason,
+            "reason": t(status.reason) if status.reason else None,
         }
         for job, status in jobs
     ]

@@ -85,7 +85,7 @@ def outcome_words(status: Status, progress: Progress, t: Say) -> str:
             if progress.seconds is None
             else said + t(" ") + t("It took {time}.", time=duration(progress.seconds, t))
         )
-    return t("It failed: {reason}", reason=status.reason or t("see the log"))
+    return t("It failed: {reason}", reason=t(status.reason) if status.reason else t("see the log"))
 
 
 def trial_rows(progress: Progress, t: Say) -> pd.DataFrame:

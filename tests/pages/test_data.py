@@ -10,13 +10,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fusion.city import list_cities, open_city
-from fusion.ingest.datumguess import REASONS
 from fusion.ingest.quality import load_quality
 from fusion.ingest.signaling import SignalingOptions, ingest_signaling
 from fusion.serving import background, ingest_jobs, uploads
 from fusion.serving.ingest_jobs import IngestRequest
 from pages.ui import data_bring, data_disk, data_files, data_jobs, data_options, data_report
-from pages.ui.language import catalogue
 from tests.miniature import build_miniature
 from tests.pages.apptest import LANGUAGES, assert_whole, open_page, texts
 
@@ -267,7 +265,3 @@ def test_a_link_opens_a_part_of_the_page(town) -> None:
     assert_whole(app)
     assert "Disk use by city" in texts(app)
     assert app.query_params["part"] in ("disk", ["disk"])
-
-
-def test_sentences_of_the_preview_have_chinese_ones() -> None:
-    assert not [sentence for sentence in REASONS if sentence not in catalogue()]

@@ -1,0 +1,59 @@
+"""Warnings and errors of the library in Chinese.
+
+The library says them in English and knows nothing of pages, so they are told by their words: `texts/library/*.toml`
+hold each as a template, with `{name}` where something is filled in, and the Chinese for it.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_TEXTS = Path(__file__).parent / "texts" / "library"
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence: how it is found, and how it is said in Chinese."""
+
+    found: re.Pattern[str]
+    chinese: str
+
+
+@cache
+def sentences() -> dict[str, str]:
+    """Return every template with its Chinese."""
+    texts: dict[str, str] = {}
+    for path in sorted(_TEXTS.glob("*.toml")):
+        texts |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return texts
+
+
+def chinese(line: str) -> str:
+    """Return a line in Chinese, and what fills it where that is a sentence, too; as it is where none fits."""
+    for template in _templates():
+        if found := template.found.fullmatch(line):
+            # One word is a name of the data.
+            values = {name: chinese(value) if " " in value else value for name, value in found.groupdict().items()}
+            return template.chinese.format(**values)
+    return line
+
+
+@cache
+def _templates() -> tuple[Template, ...]:
+    """The templates, those with most words of their own first: `{file}: {reason}` would fit many a sentence."""
+    ordered = sorted(sentences().items(), key=lambda pair: -len(_PLACE.sub("", pair[0])))
+    return tuple(Template(_pattern(english), said) for english, said in ordered)
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    parts, end, seen = [], 0, set[str]()
+    for place in _PLACE.finditer(english):
+        name = place.group(1)
+        parts.append(re.escape(english[end : place.start()]))
+        parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+        seen.add(name)
+        end = place.end()
+    return re.compile("".join(parts) + re.escape(english[end:]), re.DOTALL)
