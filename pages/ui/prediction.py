@@ -65,6 +65,7 @@ def _take_test_cells(record: RunRecord) -> None:
 
 def _run_name(record: RunRecord, city: City) -> str:
     parts = [record.experiment, t("fold {fold} of {folds}", fold=record.fold, folds=record.folds)]
+    parts += [t("random folds")] if record.run["fold_kind"] == "random" else []
     parts += [t("seed {seed}", seed=record.seed)] if record.seed else []
     parts += [t("out of date")] if stale_reasons(record, city.fingerprint()) else []
     return " · ".join(parts)
