@@ -55,16 +55,7 @@ def _show_axis(city: City, ablation: Ablation) -> None:
     titles = ablating.axis_titles()
     there = next((name for name, result in ablation.axes.items() if len(result.rows)), next(iter(titles)))
     comparing.heading(city, t("One choice at a time"))
-    axis = st.segmented_control(
-        t("Choice"),
-        list(titles),
-        format_func=titles.__getitem__,
-        default=there,
-        required=True,
-        key=AXIS,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    axis = components.choose_one(t("Choice"), titles, AXIS, there)
     result = ablation.axes[axis]
     st.markdown(ablating.axis_question(axis))
     if result.rows.empty:

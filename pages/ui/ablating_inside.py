@@ -35,16 +35,7 @@ def show_similarity(city: City, ablation: Ablation) -> None:
     words = {"cka": t("What the levels say (linear CKA)"), "overlap": t("What the weights read (subspace overlap)")}
     measure = "cka"
     if len(known) > 1:
-        measure = st.segmented_control(
-            t("Measure"),
-            known,
-            format_func=words.__getitem__,
-            default="cka",
-            required=True,
-            key=MEASURE,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        measure = components.choose_one(t("Measure"), {one: words[one] for one in known}, MEASURE, "cka")
     elif known:
         measure = known[0]
     chosen = _choose_lines(table, AXES["coupling"], ALIKE)
@@ -132,17 +123,7 @@ def _show_graded(city: City, table: pd.DataFrame) -> None:
         HOURS_MISSING: t("Share of the time steps missing, %"),
         NOISE: t("Deviation of the noise, scaled log units"),
     }
-    damage = st.segmented_control(
-        t("Damage"),
-        there,
-        format_func=words.__getitem__,
-        default=there[0],
-        required=True,
-        key=DAMAGE,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    damage = damage if damage in there else there[0]
+    damage = components.choose_one(t("Damage"), {one: words[one] for one in there}, DAMAGE)
     st.plotly_chart(
         damage_figure(table, damage, units[damage], damage in (CLOUD, HOURS_MISSING), language.current()),
         key="ablation_graded",

@@ -92,16 +92,7 @@ def _show_cost(city: City, comparison: Comparison) -> None:
     if not there:
         components.empty(t("These runs do not say what they cost."), t("Train them again to record time and size."))
         return
-    cost = st.segmented_control(
-        t("Cost"),
-        there,
-        format_func=names.__getitem__,
-        default=there[0],
-        required=True,
-        key=COST,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    cost = components.choose_one(t("Cost"), {one: names[one] for one in there}, COST)
     st.plotly_chart(
         cost_figure(ranked, cost, language.current()),
         key="compare_cost",

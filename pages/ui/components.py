@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from pages.ui import caches, state
 from pages.ui.language import pick, t
 
 _CITY_WIDGET = "city_choice"
+
+Key = TypeVar("Key")
 
 _STYLE = """
 <style>
@@ -114,6 +117,39 @@ def empty(what: str, next_step: str, wants_data: bool = False) -> None:
 def bring_in_link(label: str) -> None:
     """Link to where the Data page brings data in."""
     st.page_link("data.py", label=label, icon=":material/database_upload:", query_params={"part": "ingest"})
+
+
+def choose_one(
+    label: str,
+    names: Mapping[Key, str],
+    key: str,
+    default: Key | None = None,
+    titled: bool = False,
+    help: str | None = None,
+) -> Key:
+    """Show choices side by side and return the chosen one; a session keeps it.
+
+    Args:
+        label: what is chosen; read out where it is not shown.
+        names: choice -> how it is called.
+        key: of the widget.
+        default: chosen at first; None: the first.
+        titled: whether to show the label above.
+        help: told at the label.
+    """
+    first = next(iter(names)) if default is None else default
+    chosen = st.segmented_control(
+        label,
+        list(names),
+        format_func=names.__getitem__,
+        default=first,
+        required=True,
+        key=key,
+        label_visibility="visible" if titled else "collapsed",
+        persist_state="session",
+        help=help,
+    )
+    return chosen if chosen in names else first
 
 
 def no_map(city: City) -> None:

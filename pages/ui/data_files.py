@@ -27,16 +27,7 @@ _TYPES = {
 def choose(root: Path, kind: str) -> tuple[list[Waiting], str | None]:
     """Let the reader choose files; return them, and the token of the upload that they belong to."""
     names = {UPLOAD: t("Upload"), SERVER: t("On the server")}
-    source = st.segmented_control(
-        t("Where the files are"),
-        list(names),
-        format_func=names.__getitem__,
-        default=UPLOAD,
-        required=True,
-        key=SOURCE,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    source = components.choose_one(t("Where the files are"), names, SOURCE)
     if source == SERVER:
         return _on_server(root), None
     return _uploaded(root, kind)

@@ -13,7 +13,7 @@ from fusion.ingest.mapping import UNMAPPED, load_mapping, shipped_mappings
 from fusion.serving import previews
 from fusion.serving.previews import FunctionsPreview
 from fusion.serving.uploads import Waiting
-from pages.ui import caches
+from pages.ui import caches, components
 from pages.ui.data_others import flat
 from pages.ui.language import pick, t
 from pages.views.data import datum_name
@@ -93,13 +93,12 @@ def _ask_class(preview: FunctionsPreview, tables: list[Path]) -> tuple[str | Non
 
 def _ask_places(preview: FunctionsPreview) -> list[str]:
     """Ask for the datum, and for the columns of the places where the file has no geometry."""
-    datum = st.segmented_control(
+    datum = components.choose_one(
         t("Datum of the coordinates"),
-        list(DATUMS),
-        format_func=datum_name,
-        default="wgs84",
-        required=True,
-        key=DATUM,
+        {datum: datum_name(datum) for datum in DATUMS},
+        DATUM,
+        "wgs84",
+        titled=True,
         help=t("A file may say EPSG:4326 and hold GCJ-02: Amap's and Tencent's places do."),
     )
     words = [] if datum == "wgs84" else ["--datum", datum]

@@ -13,6 +13,7 @@ from fusion.ingest.presets import preset
 from fusion.serving import ingest_jobs
 from fusion.serving.ingest_jobs import PRESETS
 from fusion.serving.uploads import Waiting
+from pages.ui import components
 from pages.ui.language import t
 from pages.views.data import datum_name
 
@@ -99,14 +100,12 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
 
 
 def _datum() -> str:
-    return st.segmented_control(
+    return components.choose_one(
         t("Datum of the coordinates"),
-        list(DATUMS),
-        format_func=datum_name,
-        default="wgs84",
-        required=True,
-        key=DATUM,
-        persist_state="session",
+        {datum: datum_name(datum) for datum in DATUMS},
+        DATUM,
+        "wgs84",
+        titled=True,
         help=t("Chinese web maps use GCJ-02, Baidu BD-09: off by some 570 m and 1.3 km in Zhengzhou."),
     )
 
@@ -156,15 +155,7 @@ def _ask_place(columns: Sequence[str], options: SignalingOptions) -> SignalingOp
         TEXT: t("WKT"),
         ID: t("grid id"),
     }
-    kind = st.segmented_control(
-        t("Place"),
-        list(names),
-        format_func=names.__getitem__,
-        default=AUTO,
-        required=True,
-        key=PLACE,
-        persist_state="session",
-    )
+    kind = components.choose_one(t("Place"), names, PLACE, AUTO, titled=True)
     with st.container(horizontal=True):
         if kind == POINT:
             return replace(options, lon=_column(t("Longitude"), columns, LON), lat=_column(t("Latitude"), columns, LAT))

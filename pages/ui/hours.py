@@ -7,7 +7,7 @@ import streamlit as st
 
 from fusion import store
 from fusion.city import City
-from pages.ui import state
+from pages.ui import components, state
 from pages.ui.language import pick, t
 
 SPEEDS_S = {"slow": 2.0, "normal": 1.0, "fast": 0.5}
@@ -108,15 +108,7 @@ def hour_bar(city: City) -> pd.Timestamp:
 def speed_choice() -> None:
     """Show how fast the hours play."""
     speeds = {"slow": t("slow"), "normal": t("normal"), "fast": t("fast")}
-    st.segmented_control(
-        t("Speed of playing"),
-        list(speeds),
-        format_func=speeds.__getitem__,
-        default="normal",
-        key=_SPEED,
-        required=True,
-        persist_state="session",
-    )
+    components.choose_one(t("Speed of playing"), speeds, _SPEED, "normal", titled=True)
 
 
 def _toggle(city: City, hours: int) -> None:

@@ -106,15 +106,8 @@ def _explore(city: City, comparison: Comparison) -> None:
         return
     own = paired[paired["own_stream"]]
     if 0 < len(own) < len(paired):
-        choice = st.segmented_control(
-            t("Pairs"),
-            ["own", "all"],
-            format_func={"own": t("Each fusion against its own streams"), "all": t("Every pair")}.__getitem__,
-            default="own",
-            required=True,
-            key=PAIRS,
-            label_visibility="collapsed",
-            persist_state="session",
+        choice = components.choose_one(
+            t("Pairs"), {"own": t("Each fusion against its own streams"), "all": t("Every pair")}, PAIRS
         )
         paired = own if choice == "own" else paired
     st.plotly_chart(

@@ -7,7 +7,7 @@ from fusion.city import City
 from fusion.errors import FusionError, InputError
 from fusion.geo import grid
 from fusion.serving import addresses, regions
-from pages.ui import caches, legend, state
+from pages.ui import caches, components, legend, state
 from pages.ui.language import t
 
 HOW, RING_CELL, RING_K, LIST = "predict_how", "predict_ring_cell", "predict_ring_k", "predict_list"
@@ -43,15 +43,7 @@ def show_controls(city: City) -> None:
         "list": t("List"),
         "all": t("All"),
     }
-    how = st.segmented_control(
-        t("Choose regions by"),
-        list(ways),
-        format_func=ways.__getitem__,
-        default="click",
-        required=True,
-        key=HOW,
-        persist_state="session",
-    )
+    how = components.choose_one(t("Choose regions by"), ways, HOW, "click", titled=True)
     {"click": _by_click, "ring": _by_ring, "polygon": _by_polygon, "list": _by_list, "all": _by_all}[how](city)
     kind, text = st.session_state.pop(_NOTE, (None, ""))
     if kind == "error":
