@@ -5,7 +5,6 @@ The English text is the key, so that a page reads as it looks: `t("{n} cells", n
 library wrote, with their values in them already, are said by `pages.ui.sentences`.
 """
 
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +22,7 @@ _TEXTS = Path(__file__).parent / "texts"
 @cache
 def catalogue() -> dict[str, str]:
     """Return every English text with its Chinese one."""
-    texts: dict[str, str] = {}
-    for path in sorted(_TEXTS.glob("*.toml")):
-        texts |= tomllib.loads(path.read_text(encoding="utf-8"))
-    return texts
+    return sentences.read_texts(_TEXTS)
 
 
 def t(text: str, /, **values: object) -> str:

@@ -22,13 +22,18 @@ class Template:
     chinese: str
 
 
+def read_texts(folder: Path) -> dict[str, str]:
+    """Return the English texts of a folder's TOML files with their Chinese ones."""
+    texts: dict[str, str] = {}
+    for path in sorted(folder.glob("*.toml")):
+        texts |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return texts
+
+
 @cache
 def sentences() -> dict[str, str]:
     """Return every template with its Chinese."""
-    texts: dict[str, str] = {}
-    for path in sorted(_TEXTS.glob("*.toml")):
-        texts |= tomllib.loads(path.read_text(encoding="utf-8"))
-    return texts
+    return read_texts(_TEXTS)
 
 
 def chinese(line: str) -> str:
