@@ -33,6 +33,16 @@ def test_every_command_explains_itself_by_example(command: list[str], capsys: py
     assert "Example: python -m fusion" in capsys.readouterr().out
 
 
+def test_experiments_are_listed_with_command_and_expected_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiments", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["vit"]["suites"] == ["all"]
+    assert rows["vit-pretrained"]["suites"] == ["core", "all"]
+    assert main(["experiments"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(row["command"] in shown and row["expected"] in shown for row in rows.values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -37,8 +37,8 @@ def choose(
 
 
 for command in (
-    cities.demo, cities.quality, pretrain, training.train, training.ablate, runs.reference, runs.compare, runs.predict,
-    robustness.robustness,
+    cities.demo, cities.quality, runs.experiments, pretrain, training.train, training.ablate, runs.reference,
+    runs.compare, runs.predict, robustness.robustness,
     cities.cities, runs.runs,
 ):  # fmt: skip
     app.command()(command)

@@ -1,6 +1,8 @@
-"""Commands about runs: reference, runs, compare, predict."""
+"""Commands about experiments and runs: reference, experiments, runs, compare, predict."""
 
 import json
+import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +61,34 @@ def runs(
     show_table(
         json.loads(table.to_json(orient="records")), as_json, empty="no run yet: make one with `python -m fusion train`"
     )
+
+
+def experiments(as_json: AsJson = False) -> None:
+    """List the experiments that can be trained: what each is, its command, the accuracy to expect on the demo city.
+
+    Example: python -m fusion experiments
+    """
+    from fusion.training.experiments import EXPERIMENTS
+    from fusion.training.suites import SUITES
+
+    rows = [
+        {
+            "name": row.name,
+            "suites": [suite for suite, names in SUITES.items() if row.name in names],
+            "what": row.what,
+            "command": row.command,
+            "expected": row.expected,
+        }
+        for row in EXPERIMENTS.values()
+    ]
+    if as_json:
+        show_json(rows)
+        return
+    width = shutil.get_terminal_size().columns
+    for row in rows:
+        typer.echo(f"{row['name']}  ({', '.join(row['suites'])})")
+        typer.echo(textwrap.fill(EXPERIMENTS[str(row["name"])].description, width, initial_indent="    ",
+                                 subsequent_indent="    ", break_on_hyphens=False))  # fmt: skip
 
 
 def compare(city: CityName = DEMO, as_json: AsJson = False) -> None:

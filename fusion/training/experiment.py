@@ -80,22 +80,22 @@ class Experiment:
     Attributes:
         name: the row's name, lower case.
         what: what it is, in a sentence.
-        expected: overall accuracy on the demo city's three folds, as the reference runs found it, with the
-            95 % interval of a block bootstrap.
         network, training: the two configurations.
         layout: layout of time of its samples, "days" or "hours".
         k: radius of its samples' neighbourhood, cells.
         partners: names of the rows that train its image and its signal stream alone; None for one stream.
+        expected: overall accuracy on the demo city's three folds, as the reference runs found it, with the
+            95 % interval of a block bootstrap.
     """
 
     name: str
     what: str
-    expected: str
     network: NetworkConfig
     training: TrainingConfig
     layout: str = "days"
     k: int = 2
     partners: tuple[str, str] | None = None
+    expected: str = UNMEASURED
 
     @property
     def command(self) -> str:

@@ -14,7 +14,9 @@ from fusion.metrics.scores import evaluate
 from fusion.models import MODEL_VERSION
 from fusion.samples.sampleset import SampleSet
 from fusion.samples.split import make_folds
+from fusion.serving.comparison import compare_runs
 from fusion.synthetic.demo import build_demo
+from fusion.training.experiment import UNMEASURED
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
 from fusion.training.recipe import run_name
@@ -115,6 +117,14 @@ def test_shipped_checkpoint_finds_its_accuracy_again(name: str, shipped: list[Ru
     assert accuracy == pytest.approx(record.metrics["overall_accuracy"], abs=0.005)
     columns = [f"p_{id_}" for id_ in IDS]
     assert float(np.abs(now[columns].to_numpy() - kept[columns].to_numpy()).max()) < 0.02
+
+
+def test_rows_say_the_accuracy_that_their_shipped_runs_have(demo_city: City) -> None:
+    table = compare_runs(demo_city).accuracy.set_index("experiment")
+    found = {name: f"{100 * row.accuracy:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})"
+             for name, row in table.iterrows()}  # fmt: skip
+
+    assert found == {name: row.expected for name, row in EXPERIMENTS.items() if row.expected != UNMEASURED}
 
 
 def test_accuracies_stay_below_what_the_city_allows(shipped: list[RunRecord]) -> None:

@@ -51,7 +51,7 @@ def regions(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
 
 def row(signal: SignalConfig, **training: object) -> Experiment:
     options = {"epochs": 8, "batch_size": 16, "lr": 0.01, "series_shift": 0.0, "patience": 99, **training}
-    return Experiment("square", "", "", NetworkConfig(signal=signal), TrainingConfig(**options))
+    return Experiment("square", "", NetworkConfig(signal=signal), TrainingConfig(**options))
 
 
 def test_the_network_is_built_for_the_grid(regions: SampleSet) -> None:
