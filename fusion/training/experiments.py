@@ -221,18 +221,18 @@ _ROWS = (
 
 # What `python -m fusion compare` prints of the reference runs; a test holds it to those that ship.
 _EXPECTED = {
-    "vit-pretrained+convlstm-joint": "74.7 % (72.4 to 77.0)",
-    "vit-pretrained+convlstm-bottleneck-orthogonal": "72.8 % (70.5 to 75.2)",
-    "vit-pretrained+convlstm-bottleneck": "72.8 % (70.5 to 75.0)",
-    "vit-pretrained+convlstm-bottleneck-merged": "72.0 % (69.4 to 74.5)",
-    "vit-pretrained+convlstm-bottleneck-mid": "70.5 % (67.9 to 73.2)",
-    "vit-pretrained+convlstm-bottleneck-dropout": "68.7 % (66.3 to 71.2)",
-    "vit-pretrained+convlstm-late": "68.1 % (65.8 to 70.4)",
-    "vit+bilstm-late": "65.6 % (63.0 to 68.0)",
-    "vit-pretrained+bilstm-late": "64.3 % (61.9 to 66.5)",
-    "trans-blstm-2": "57.9 % (55.3 to 60.5)",
-    "convlstm-transformer": "56.3 % (53.4 to 59.1)",
-    "vit-pretrained": "47.9 % (45.6 to 50.4)",
+    "vit-pretrained+convlstm-joint": "74.6 % (72.5 to 76.7)",
+    "vit-pretrained+convlstm-bottleneck-orthogonal": "72.9 % (70.8 to 75.3)",
+    "vit-pretrained+convlstm-bottleneck-merged": "72.7 % (70.5 to 74.9)",
+    "vit-pretrained+convlstm-bottleneck": "72.2 % (70.1 to 74.3)",
+    "vit-pretrained+convlstm-bottleneck-mid": "71.7 % (69.6 to 74.0)",
+    "vit-pretrained+convlstm-bottleneck-dropout": "69.7 % (67.7 to 71.8)",
+    "vit-pretrained+convlstm-late": "67.5 % (65.2 to 69.7)",
+    "vit+bilstm-late": "65.2 % (62.8 to 67.5)",
+    "vit-pretrained+bilstm-late": "65.2 % (63.1 to 67.3)",
+    "trans-blstm-2": "57.8 % (55.4 to 60.2)",
+    "convlstm-transformer": "56.4 % (53.9 to 59.0)",
+    "vit-pretrained": "47.5 % (45.1 to 50.1)",
 }
 EXPERIMENTS: dict[str, Experiment] = {
     row.name: replace(row, expected=_EXPECTED[row.name]) if row.name in _EXPECTED else row for row in _ROWS

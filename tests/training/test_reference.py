@@ -20,13 +20,12 @@ from fusion.training.experiment import UNMEASURED
 from fusion.training.experiments import EXPERIMENTS
 from fusion.training.predict import load_predictor
 from fusion.training.recipe import run_name
-from fusion.training.reference import FIRST, SEEDS, WITH_DAMAGE, WITH_WEIGHTS, publish, reference_trials
+from fusion.training.reference import FIRST, WITH_DAMAGE, WITH_WEIGHTS, publish, reference_trials
 from fusion.training.run import train_run
 from fusion.training.runs import RunRecord, load_runs, stale_reasons
 from tests.training.conftest import quick
 
 NAME = "zhengzhou-demo"
-SHIPPED_SEEDS = 1  # what has been trained so far (docs/results.md); `make reference` trains the rest
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +48,12 @@ def samples(demo_city: City) -> SampleSet:
 
 
 def test_the_core_suite_ships_and_one_fold_with_weights(shipped: list[RunRecord]) -> None:
-    known, wanted = (
-        {
-            (trial.experiment.name, trial.seed, trial.fold, trial.folds, trial.split or "spatial")
-            for trial in reference_trials(seeds)
-        }
-        for seeds in (SEEDS, SHIPPED_SEEDS)
-    )
+    wanted = {
+        (trial.experiment.name, trial.seed, trial.fold, trial.folds, trial.split or "spatial")
+        for trial in reference_trials()
+    }
     there = {(one.experiment, one.seed, one.fold, one.folds, one.run["fold_kind"]) for one in shipped}
-    assert wanted <= there <= known
+    assert there == wanted
     first = (*FIRST, "spatial")
     with_weights = {(one.experiment, one.seed, one.fold, one.run["fold_kind"]) for one in shipped if one.has_weights}
     assert with_weights == {(name, *first) for name in WITH_WEIGHTS}
