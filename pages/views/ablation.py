@@ -70,6 +70,8 @@ def findings(result: AxisResult, lang: str, t: Translate) -> list[str]:
         )
     open_rows = result.compared - len(said)
     if not said:
+        if open_rows == 1:
+            return [t("The one row compared does not differ from its reference row beyond chance.")]
         return [t("None of the {n} rows compared differs from its reference row beyond chance.", n=open_rows)]
     if open_rows:
         said.append(t("For the other {n} no difference is proven.", n=open_rows))
