@@ -32,7 +32,7 @@ app: demo ## install, prepare the demo city and open the dashboard (PORT=8501)
 test: $(VENV)/.dev ## install what tests need, a browser too, and run the whole suite
 	$(BIN)/python scripts/browser.py
 	$(BIN)/python -m pytest -m "not slow and not browser" -n auto --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m "browser and not slow"
+	$(BIN)/python -m pytest -m "browser and not slow" -n auto --maxprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

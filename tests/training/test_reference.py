@@ -100,7 +100,9 @@ def test_shipped_metrics_follow_from_shipped_predictions(shipped: list[RunRecord
         assert scored["confusion"] == record.metrics["confusion"], record.id
 
 
-@pytest.mark.parametrize("name", WITH_WEIGHTS)
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in WITH_WEIGHTS[:-1]), WITH_WEIGHTS[-1]]
+)
 def test_shipped_checkpoint_finds_its_accuracy_again(name: str, shipped: list[RunRecord], samples: SampleSet) -> None:
     record = next(one for one in shipped if one.experiment == name and one.has_weights)
     rows = make_folds(samples, record.folds, kind=record.run["fold_kind"])[record.fold].test
