@@ -85,10 +85,10 @@ def experiments(as_json: AsJson = False) -> None:
         show_json(rows)
         return
     width = shutil.get_terminal_size().columns
-    for row in rows:
-        typer.echo(f"{row['name']}  ({', '.join(row['suites'])})")
-        typer.echo(textwrap.fill(EXPERIMENTS[str(row["name"])].description, width, initial_indent="    ",
-                                 subsequent_indent="    ", break_on_hyphens=False))  # fmt: skip
+    for told, row in zip(rows, EXPERIMENTS.values(), strict=True):
+        typer.echo(f"{row.name}  ({', '.join(told['suites'])})")
+        lines = textwrap.wrap(row.description, width - 4, break_on_hyphens=False)
+        typer.echo(textwrap.indent("\n".join(lines), "    "))
 
 
 def compare(city: CityName = DEMO, as_json: AsJson = False) -> None:

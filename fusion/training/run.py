@@ -37,7 +37,7 @@ from fusion.training.infer import correct_logits, predict_logits, prediction_tab
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
 from fusion.training.measure import measure_similarity
 from fusion.training.recipe import input_spec, run_name
-from fusion.training.runs import run_lock, write_predictions
+from fusion.training.runs import run_lock
 
 Progress = Callable[[float, str], None]
 Ceilings = Callable[[np.ndarray], dict[str, float]]
@@ -156,7 +156,7 @@ class _Work:
                 "latency_ms": measure_latency(network, self.device),
             }
         pd.DataFrame(fitted.history).to_csv(self.folder / "history.csv", index=False)
-        write_predictions(self.folder, predictions)
+        _write_predictions(self.folder, predictions)
         _write_json(self.folder / "metrics.json", metrics)
         card = ModelCard(
             network=self.experiment.network,
@@ -265,6 +265,24 @@ def _bar(progress: Progress | None, run_id: str) -> Iterator[Progress]:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def _write_predictions(folder: Path, table: pd.DataFrame) -> None:
+    """Write a run's `predictions.parquet`, exact to the bit in two thirds of Parquet's usual size.
+
+    Args:
+        folder: the run's.
+        table: id, group, true, predicted, p_<class id> nine times (probabilities, float32).
+    """
+    shares = [name for name in table.columns if name.startswith("p_")]
+    table.to_parquet(
+        folder / "predictions.parquet",
+        index=False,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=[name for name in table.columns if name not in shares],
+        use_byte_stream_split=shares,  # nearly every probability is another one: a dictionary of them only adds to them
+    )
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -108,24 +108,6 @@ class RunRecord:
             raise RunError(f"{path}: cannot be read ({_one_line(error)}): train this run again") from None
 
 
-def write_predictions(folder: Path, table: pd.DataFrame) -> None:
-    """Write a run's `predictions.parquet`, exact to the bit in some half of Parquet's usual size.
-
-    Args:
-        folder: the run's.
-        table: id, group, true, predicted, p_<class id> nine times (probabilities, float32).
-    """
-    shares = [name for name in table.columns if name.startswith("p_")]
-    table.to_parquet(
-        folder / "predictions.parquet",
-        index=False,
-        compression="zstd",
-        compression_level=9,
-        use_dictionary=[name for name in table.columns if name not in shares],
-        use_byte_stream_split=shares,  # nearly every probability is another one: a dictionary of them only adds to them
-    )
-
-
 def load_run(folder: Path) -> RunRecord:
     """Read a finished run.
 

@@ -29,7 +29,8 @@ def t(text: str, /, **values: object) -> str:
     """Say `text` in the session's language, then fill `{name}` places with `values`."""
     said = text
     if current() == "zh":
-        said = catalogue().get(text) or sentences.chinese(text)
+        texts = catalogue()
+        said = texts[text] if text in texts else sentences.chinese(text)
     return said.format(**values) if values else said
 
 

@@ -7,7 +7,7 @@ hold each as a template, with `{name}` where something is filled in, and the Chi
 import re
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _TEXTS = Path(__file__).parent / "texts" / "library"
@@ -36,6 +36,7 @@ def sentences() -> dict[str, str]:
     return read_texts(_TEXTS)
 
 
+@lru_cache(maxsize=1024)  # a page says its lines at every rerun, and one that none fits tries every template
 def chinese(line: str) -> str:
     """Return a line in Chinese, and what fills it where that is a sentence, too; as it is where none fits."""
     for template in _templates():

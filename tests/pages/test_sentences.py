@@ -143,6 +143,12 @@ def test_a_page_says_a_line_of_the_library_in_its_language(monkeypatch, lang: st
     assert words in language.t("only 5% of the cells with a function have signaling")
 
 
+def test_an_empty_chinese_text_is_said_as_it_is(monkeypatch) -> None:
+    monkeypatch.setattr(language, "current", lambda: "zh")
+
+    assert language.t(" ") == language.catalogue()[" "] == ""
+
+
 def test_each_sentence_is_found_by_its_own_template() -> None:
     for text, said in sentences.sentences().items():
         values = {name: f"value{number}" for number, name in enumerate(dict.fromkeys(re.findall(r"\{(\w+)\}", text)))}
