@@ -212,21 +212,28 @@ def test_kills_at_random_moments_leave_the_old_city_or_the_new(tmp_path, towns, 
     states = {name: state(towns / name / "town") for name in ("old", "new")}
     town, new = tmp_path / "town", [towns / "new.csv"]
     shutil.copytree(towns / "old" / "town", town)
-    whole_s = [writer.ask(new, town)["lived_s"] for _ in range(3)][-1]
-    outcomes = []
-    for kill in range(KILLS):
+    whole_s = writer.ask(new, town)["lived_s"]
+    killed: list[str] = []
+    for attempt in range(4 * KILLS):
         shutil.rmtree(town)
         shutil.copytree(towns / "old" / "town", town)
         # Half of them over the whole ingest, half where its commit is.
-        after_s = whole_s * rng.uniform(*((0, 1) if kill % 2 else (0.7, 1.05)))
+        after_s = whole_s * rng.uniform(*((0, 1) if attempt % 2 else (0.7, 1.05)))
         answer = writer.ask(new, town, kill_after_s=after_s)
         assert answer["status"] in (0, -signal.SIGKILL), answer
         left = [name for name, known in states.items() if state(town) == known]
         assert len(left) == 1, f"killed after {after_s:.3f} of {whole_s:.3f} s"
-        outcomes.append((answer["status"], left[0]))
         ingest_signaling(new, town)
         assert state(town) == states["new"]
         assert not list(town.glob("*.new"))
-    killed = [left for status, left in outcomes if status != 0]
-    assert len(killed) > KILLS // 3, outcomes
-    assert "old" in killed, outcomes
+        # How long an ingest takes changes with the machine's load: what ended in time says, and what was killed may have
+        # been killed too early.
+        if answer["status"] == 0:
+            whole_s = answer["lived_s"]
+        else:
+            whole_s *= 1.05
+            killed.extend(left)
+        if len(killed) == KILLS:
+            break
+    assert len(killed) == KILLS, killed
+    assert "old" in killed, killed
