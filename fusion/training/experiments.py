@@ -24,7 +24,12 @@ from fusion.training.experiment import Experiment, TrainingConfig
 
 _VIT = VisionConfig.parse("vit 4x192, patch 24")
 _PRETRAINED = replace(_VIT, weights=CITY_WEIGHTS)
-_IMAGES = {"vit": _VIT, "vit-pretrained": _PRETRAINED}
+_IMAGES = {
+    "vit": _VIT,
+    "vit-pretrained": _PRETRAINED,
+    "vit-fine-pretrained": replace(VisionConfig.parse("vit 4x192, patch 12"), weights=CITY_WEIGHTS),
+}
+_LONG = TrainingConfig(epochs=20)
 _LEVELS = 3  # transformer blocks of a signal stream that meets the upper three of the ViT's four, level by level
 _SIGNALS: dict[str, SignalConfig] = {
     "bilstm": BiLSTMConfig(),
@@ -37,9 +42,9 @@ _SIGNALS: dict[str, SignalConfig] = {
 }
 
 
-def _alone(name: str, what: str) -> Experiment:
-    network = NetworkConfig(vision=_IMAGES[name]) if name in _IMAGES else NetworkConfig(signal=_SIGNALS[name])
-    return Experiment(name, what, network, TrainingConfig())
+def _alone(stream: str, what: str, suffix: str = "", training: TrainingConfig | None = None) -> Experiment:
+    network = NetworkConfig(vision=_IMAGES[stream]) if stream in _IMAGES else NetworkConfig(signal=_SIGNALS[stream])
+    return Experiment(f"{stream}{suffix}", what, network, training or TrainingConfig())
 
 
 def _fused(
@@ -216,6 +221,23 @@ _ROWS = (
         fusion="bottleneck",
         fusion_layer=0,
         coupling=CouplingConfig("distance", apart=True),
+    ),
+    _alone("vit-fine-pretrained", "The pretrained ViT on patches of 12 px instead of 24, 20 epochs.", "-long", _LONG),
+    _alone(
+        "convlstm-transformer", "Transformer blocks on the ConvLSTM's hourly states, alone, 20 epochs.", "-long", _LONG
+    ),
+    _alone("trans-blstm-2", "TRANS-BLSTM 2, hourly counts alone, 20 epochs.", "-long", _LONG),
+    replace(
+        _fused(
+            "vit-fine-pretrained",
+            "convlstm",
+            "joint-long",
+            "Joint attention with patches of 12 px instead of 24, and 20 epochs instead of 10.",
+            training=_LONG,
+            fusion="joint",
+            fusion_layer=0,
+        ),
+        partners=("vit-fine-pretrained-long", "convlstm-transformer-long"),
     ),
 )
 

@@ -28,7 +28,8 @@ def test_the_names_that_the_design_promises_are_there() -> None:
 
 def test_core_and_contrasts_are_small_and_declared_of_rows_that_exist() -> None:
     assert len(SUITES["core"]) == len(set(SUITES["core"])) <= 12
-    assert set(SUITES["core"]) <= set(SUITES["all"]) == set(EXPERIMENTS)
+    assert set(SUITES["core"]) | set(SUITES["fine"]) <= set(SUITES["all"]) == set(EXPERIMENTS)
+    assert {EXPERIMENTS[name].training.epochs for name in SUITES["fine"]} == {20}
     assert 1 <= len(CONTRASTS) <= 12
     assert {name for one in CONTRASTS for name in (one.a, one.b)} <= set(SUITES["core"])
     assert {name for rows in AXES.values() for name in rows} <= set(EXPERIMENTS)
@@ -91,7 +92,7 @@ def test_row_says_what_it_is_and_survives_json(name: str) -> None:
     assert row.name == name
     assert f"python -m fusion train {name} " in row.description
     assert row.expected in row.description
-    assert row.training.epochs <= 15
+    assert row.training.epochs <= 20
     assert NetworkConfig.from_dict(row.to_dict()["network"]) == row.network
     assert TrainingConfig.from_dict(row.to_dict()["training"]) == row.training
 
