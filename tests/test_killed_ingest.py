@@ -226,7 +226,7 @@ def test_kills_at_random_moments_leave_the_old_city_or_the_new(tmp_path, towns, 
         ingest_signaling(new, town)
         assert state(town) == states["new"]
         assert not list(town.glob("*.new"))
-        # How long an ingest takes changes with the machine's load: what ended in time says, and what was killed may have
+        # How long an ingest takes changes with the load: what ended in time says, and what was killed may have
         # been killed too early.
         if answer["status"] == 0:
             whole_s = answer["lived_s"]
