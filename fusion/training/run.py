@@ -43,6 +43,7 @@ Progress = Callable[[float, str], None]
 Ceilings = Callable[[np.ndarray], dict[str, float]]
 
 _TRAIN_SHARE = 0.92  # of a run's progress; the rest is evaluation
+_PRETRAIN_SHARE = 0.4  # where its weights must be made first
 _LIBRARIES = ("torch", "lightning", "timm", "numpy", "scikit-learn", "safetensors")
 
 
@@ -128,11 +129,14 @@ class _Work:
         scalers = fit_scalers(self.samples, self.fold.train)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices), _bar(self.progress, run_id) as told:
-            config = self.experiment.network
-            resolved = resolve_weights(
-                config, self.samples, self.fold, self.folder.parent, self.device,
-                lambda share, text: told(0.0, f"pretraining: {text}"),
-            )  # fmt: skip
+            config, begun = self.experiment.network, 0.0
+
+            def pretraining(share: float, text: str) -> None:
+                nonlocal begun
+                begun = _PRETRAIN_SHARE * share
+                told(begun, f"pretraining: {text}")
+
+            resolved = resolve_weights(config, self.samples, self.fold, self.folder.parent, self.device, pretraining)
             torch.manual_seed(self.seed)
             network = build_network(resolved, input_spec(self.samples))
             precision = pick_precision(self.device)
@@ -146,7 +150,7 @@ class _Work:
                 folder=self.folder,
                 device=self.device,
                 precision=precision,
-                progress=lambda share, text: told(_TRAIN_SHARE * share, text),
+                progress=lambda share, text: told(begun + (_TRAIN_SHARE - begun) * share, text),
             )
             told(_TRAIN_SHARE, "measuring")
             metrics, predictions, predict_s = self._measure(network, scalers, fitted.log_weights, told)

@@ -66,10 +66,15 @@ def test_every_row_builds_and_answers(planted: SampleSet, name: str) -> None:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_kind_leaves_a_whole_run_without_pickle(planted: SampleSet, tmp_path: Path, name: str) -> None:
+    told: list[tuple[float, str]] = []
     folder = train_run(
-        planted, quick(name, epochs=1), 0, 1, 3, tmp_path, device="cpu", ceilings=lambda ids: {"joint": 1.0}
-    )
+        planted, quick(name, epochs=1), 0, 1, 3, tmp_path / "runs", device="cpu", ceilings=lambda ids: {"joint": 1.0},
+        progress=lambda share, text: told.append((share, text)),
+    )  # fmt: skip
 
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    pretraining = [share for share, text in told if text.startswith("pretraining: epoch")]
+    assert len(set(pretraining)) == (30 if "pretrained" in name else 0)
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv", "metrics.json", "model.json", "model.safetensors", "predictions.parquet", "run.json",
     ]  # fmt: skip
