@@ -221,7 +221,8 @@ def test_kills_at_random_moments_leave_the_old_city_or_the_new(tmp_path, towns, 
         after_s = whole_s * rng.uniform(*((0, 1) if attempt % 2 else (0.7, 1.05)))
         answer = writer.ask(new, town, kill_after_s=after_s)
         assert answer["status"] in (0, -signal.SIGKILL), answer
-        left = [name for name, known in states.items() if state(town) == known]
+        found = state(town)
+        left = [name for name, known in states.items() if found == known]
         assert len(left) == 1, f"killed after {after_s:.3f} of {whole_s:.3f} s"
         ingest_signaling(new, town)
         assert state(town) == states["new"]
