@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from fusion.errors import ConfigError
-from fusion.models.checks import check_choice, check_positive, check_share, known_options
+from fusion.models.checks import check_choice, check_kinds, check_positive, check_share, known_options
 
 GRIDS = ("hex", "square")
 FUSIONS = ("late", "late-mean", "late-gated", "joint", "cross", "bottleneck")
@@ -44,8 +44,8 @@ class InputSpec:
     columns: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("chip_px", "steps", "channels", "kernel", "classes"):
-            check_positive(self, name)
+        check_kinds(self)
+        check_positive(self, "chip_px", "steps", "channels", "kernel", "classes")
         check_choice(self, "grid", GRIDS)
         if self.grid == "hex" and self.kernel % 2 == 0:
             raise ConfigError(f"InputSpec.kernel is {self.kernel}: a neighbourhood has a centre, so give an odd number")
@@ -93,13 +93,13 @@ class VisionConfig:
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         sizes: dict[str, int | float] = {"depth": 4, "width": 192, "heads": 3, "mlp_ratio": 4.0, "patch": 16}
         if self.name is None:
             for key, value in sizes.items():
                 if getattr(self, key) is None:
                     object.__setattr__(self, key, value)
-            for key in sizes:
-                check_positive(self, key)
+            check_positive(self, *sizes)
             if self.width % self.heads:  # type: ignore[operator]
                 raise ConfigError(f"vision width {self.width} is not a multiple of its {self.heads} heads")
             if self.weights == "timm":
@@ -173,9 +173,9 @@ class SignalConfig:
     norm: str = "post"
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "mlp_ratio"):
-            check_positive(self, name)
-        if not isinstance(self.blocks, int) or self.blocks < 0:
+        check_kinds(self)
+        check_positive(self, "width", "heads", "mlp_ratio")
+        if self.blocks < 0:
             raise ConfigError(f"{type(self).__name__}.blocks is {self.blocks!r}: give 0 or a whole number above")
         if self.width % self.heads:
             raise ConfigError(f"{type(self).__name__}: width {self.width} is not a multiple of its {self.heads} heads")
@@ -197,8 +197,7 @@ class BiLSTMConfig(SignalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "layers"):
-            check_positive(self, name)
+        check_positive(self, "hidden", "layers")
 
 
 @dataclass(frozen=True)
@@ -219,8 +218,7 @@ class ConvLSTMConfig(SignalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "layers"):
-            check_positive(self, name)
+        check_positive(self, "hidden", "layers")
         check_share(self, "neighbour_dropout")
 
 
@@ -263,9 +261,9 @@ class CouplingConfig:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_choice(self, "kind", COUPLINGS)
-        for name in ("strength", "rank", "temperature"):
-            check_positive(self, name)
+        check_positive(self, "strength", "rank", "temperature")
         if self.apart and self.kind != "distance":
             raise ConfigError(f"coupling {self.kind!r} cannot push apart: only 'distance' can")
 
@@ -300,6 +298,7 @@ class NetworkConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.vision is None and self.signal is None:
             raise ConfigError("a network needs a vision stream, a signal stream, or both")
         both = self.vision is not None and self.signal is not None
@@ -307,11 +306,11 @@ class NetworkConfig:
             raise ConfigError(f"fusion {self.fusion!r} of two streams is unknown: use one of {', '.join(FUSIONS)}")
         if not both and self.fusion is not None:
             raise ConfigError(f"fusion {self.fusion!r} needs two streams: only one is configured")
-        if not isinstance(self.fusion_layer, int) or self.fusion_layer < 0:
+        if self.fusion_layer < 0:
             raise ConfigError(f"fusion_layer is {self.fusion_layer!r}: give a whole number from 0 to the smaller depth")
         check_positive(self, "bottlenecks")
         check_share(self, "dropout")
-        if isinstance(self.merge, bool) or not 0 <= self.merge <= LARGEST_MERGE:
+        if not 0 <= self.merge <= LARGEST_MERGE:
             raise ConfigError(f"merge is {self.merge!r}: give a share from 0 to {LARGEST_MERGE}")
         wants = {"merge": bool(self.merge), "coupling": self.coupling is not None, "absent_tokens": self.absent_tokens}
         if asked := [name for name, given in wants.items() if given and not both]:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from fusion.errors import ConfigError
+from fusion.models.checks import check_kinds
 from fusion.models.config import NetworkConfig
 
 UNMEASURED = "not measured yet"
+_PYTHON = {"True": True, "False": False, "None": None}  # as Python spells JSON's true, false and null
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class TrainingConfig:
     modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        check_kinds(self, "training option ")
         for name in ("epochs", "batch_size", "patience", "lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"training option {name} is {getattr(self, name)!r}: give a number above 0")
@@ -112,7 +115,8 @@ class Experiment:
 
         Args:
             options: dotted key -> value as text: `training.epochs`, `network.fusion_layer`, `network.vision.patch`,
-                `network.signal.hidden`, `network.coupling.strength`; a value is JSON, or else a plain text.
+                `network.signal.hidden`, `network.coupling.strength`; a value is JSON, or True, False or None as
+                Python spells them, or else a plain text.
 
         Raises:
             ConfigError: an unknown key, or a value that does not fit.
@@ -131,11 +135,11 @@ class Experiment:
             try:
                 place[last] = json.loads(text)
             except ValueError:
-                place[last] = text
+                place[last] = _PYTHON.get(text, text)
         try:
             network = NetworkConfig.from_dict(recipe["network"])
             training = TrainingConfig.from_dict(recipe["training"])
-        except TypeError as error:
+        except TypeError as error:  # an option without a default is missing
             raise ConfigError(f"{self.name} with {dict(options)}: a value of the wrong kind ({error})") from None
         digits = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:6]
         changed = ", ".join(f"{key}={text}" for key, text in options.items())

@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusion.errors import ConfigError, RunError, SampleError
 from fusion.models import MODEL_VERSION
+from fusion.models.checks import check_kinds
 from fusion.models.config import VisionConfig
 from fusion.models.mae import MaskedAutoencoder
 from fusion.models.vision import build_vit
@@ -69,10 +70,10 @@ class PretrainConfig:
     light_jitter: float = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self, "pretraining option ")
         for name in ("epochs", "batch_size", "decoder_width", "decoder_blocks"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"pretraining option {name} is {value!r}: give a whole number above 0")
+            if getattr(self, name) < 1:
+                raise ConfigError(f"pretraining option {name} is {getattr(self, name)!r}: give a whole number above 0")
         if not self.lr > 0:
             raise ConfigError(f"pretraining option lr is {self.lr!r}: give a number above 0")
         for name in ("weight_decay", "light_jitter"):

@@ -44,6 +44,10 @@ def test_a_size_in_words() -> None:
         ({"vision": {"weights": "timm"}}, "timm"),
         ({"signal": {"kind": "convlstm", "blocks": -1}}, "-1"),
         ({"signal": {"kind": "convlstm", "hidden": 2.5}}, "2.5"),
+        ({"vision": {}, "shared_blocks": "False"}, "shared_blocks is 'False': give true or false"),
+        ({"vision": {"dropout": float("nan")}}, "VisionConfig.dropout is nan: give a finite number"),
+        ({"vision": {"depth": 2.5}}, "VisionConfig.depth is 2.5: give a whole number or null"),
+        ({"vision": {"width": True}}, "VisionConfig.width is True"),
         ({}, "stream"),
     ],
 )

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from fusion.errors import ConfigError
-from fusion.models.config import NetworkConfig
+from fusion.models.config import ConvLSTMConfig, NetworkConfig
 from fusion.training.experiment import TrainingConfig
 from fusion.training.experiments import EXPERIMENTS, experiment_named
 from fusion.training.suites import AXES, CONTRASTS, SUITES, suite_rows
@@ -75,7 +75,19 @@ def test_options_change_a_row_and_its_name() -> None:
         ({"epochs": "1"}, "no option 'epochs'"),
         ({"network.signal.peephole": "true"}, "peephole"),
         ({"network.fusion_layer": "-1"}, "fusion_layer is -1"),
-        ({"training.lr": "fast"}, "training.lr|wrong kind"),
+        ({"training.lr": "fast"}, "^training option lr is 'fast': give a finite number$"),
+        ({"training.lr": "1" + 400 * "0"}, "give a finite number$"),
+        ({"training.weight_decay": "NaN"}, "^training option weight_decay is nan: give a finite number$"),
+        ({"training.turn": "no"}, "^training option turn is 'no': give true or false$"),
+        ({"training.turn": "1"}, "^training option turn is 1: give true or false$"),
+        ({"training.epochs": "2.5"}, "^training option epochs is 2.5: give a whole number$"),
+        ({"training.epochs": "true"}, "^training option epochs is True: give a whole number$"),
+        ({"training.batch_size": "2.5"}, "^training option batch_size is 2.5: give a whole number$"),
+        ({"network.shared_blocks": "no"}, "^NetworkConfig.shared_blocks is 'no': give true or false$"),
+        ({"network.absent_tokens": "no"}, "^NetworkConfig.absent_tokens is 'no': give true or false$"),
+        ({"network.signal.peepholes": "0"}, "^ConvLSTMConfig.peepholes is 0: give true or false$"),
+        ({"network.vision.weights": "7"}, "^VisionConfig.weights is 7: give a text or null$"),
+        ({"network.coupling": "{}"}, "wrong kind"),
         ({"network.vision": "3"}, "VisionConfig is 3"),
     ],
 )
@@ -83,6 +95,27 @@ def test_wrong_options_are_named(options: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=named) as caught:
         EXPERIMENTS["vit-pretrained+convlstm-bottleneck"].with_options(options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("False", False), ("false", False), ("True", True), ("true", True)])
+def test_truth_is_spelled_as_in_json_or_in_python(text: str, value: bool) -> None:
+    changed = EXPERIMENTS["vit-pretrained+convlstm-bottleneck"].with_options(
+        {"training.turn": text, "network.signal.peepholes": text, "network.shared_blocks": text}
+    )
+
+    assert isinstance(changed.network.signal, ConvLSTMConfig)
+    found = (changed.training.turn, changed.network.signal.peepholes, changed.network.shared_blocks)
+    assert [got is value for got in found] == [True] * 3
+
+
+def test_none_takes_an_option_away() -> None:
+    row = EXPERIMENTS["vit-pretrained+convlstm-bottleneck-distance"]
+
+    assert row.with_options({"network.coupling": "None"}).network.coupling is None
+
+
+def test_a_whole_number_does_for_a_float() -> None:
+    assert TrainingConfig.from_dict({"clip": 1, "weight_decay": 0}) == TrainingConfig(clip=1.0, weight_decay=0.0)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))

@@ -170,7 +170,8 @@ def test_what_ends_a_pretraining_leaves_no_file(
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"epochs": 0}, "epochs is 0"), ({"mask": 1.0}, "mask is 1.0"), ({"lr": float("nan")}, "lr is nan"),
-     ({"weight_decay": -1}, "weight_decay is -1"), ({"batch_size": 2.5}, "batch_size is 2.5")],
+     ({"weight_decay": -1}, "weight_decay is -1"), ({"batch_size": 2.5}, "batch_size is 2.5"),
+     ({"turn": "False"}, "turn is 'False': give true or false")],
 )  # fmt: skip
 def test_options_out_of_range_are_named(options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
