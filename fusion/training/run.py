@@ -93,6 +93,8 @@ def train_run(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.parent, run_id):
+            if folder.is_dir():  # another process finished it since the first look
+                return folder
             if not resume:
                 shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(exist_ok=True)

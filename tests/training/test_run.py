@@ -139,6 +139,24 @@ def test_a_killed_run_resumes_and_ends_as_if_never_killed(planted: SampleSet, tm
     assert not list((tmp_path / "killed").glob(".*.tmp"))
 
 
+def test_a_run_that_another_process_just_finished_is_not_trained_again(
+    planted: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = quick("bilstm", epochs=1)
+    finished = tmp_path / run_name(planted, row, 0, 0, 3)
+
+    def lock(runs_dir: Path, run_id: str) -> filelock.BaseFileLock:
+        finished.mkdir()
+        (finished / "run.json").write_text("{}")
+        return run_lock(runs_dir, run_id)
+
+    monkeypatch.setattr("fusion.training.run.run_lock", lock)
+
+    assert train_run(planted, row, 0, 0, 3, tmp_path, device="cpu") == finished
+    assert [path.name for path in finished.iterdir()] == ["run.json"]
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
 def test_a_run_killed_while_being_measured_trains_no_further_epoch(planted: SampleSet, tmp_path: Path) -> None:
     row = quick("bilstm", epochs=2)
 
