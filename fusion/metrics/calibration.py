@@ -47,41 +47,52 @@ def apply_temperature(log_prob: ArrayLike, temperature: float) -> NDArray[np.flo
     return np.asarray(softmax(np.asarray(log_prob, dtype=np.float64) / temperature, axis=1))
 
 
-def reliability(prob: ArrayLike, y_true: ArrayLike, bins: int = BINS) -> dict[str, NDArray[np.float64]]:
+def reliability(
+    prob: ArrayLike, y_true: ArrayLike, bins: int = BINS, weights: ArrayLike | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Tabulate confidence against accuracy.
 
     Args:
         prob: (N,classes) probabilities.
         y_true: (N,) class indices.
         bins: number of equal bins of confidence over 0 to 1, each open below and closed above.
+        weights: (N,) what each row counts for, above 0; all alike by default.
 
     Returns:
-        Columns of length `bins`: low, high, count, confidence (mean), accuracy; the last two NaN in an empty bin.
+        Columns of length `bins`: low, high, count (rows), weight (the sum of theirs), confidence (weighted mean),
+        accuracy; the last two NaN in an empty bin.
 
     Raises:
-        SampleError: no rows or shapes that do not fit.
+        SampleError: no rows, shapes that do not fit, or a weight that is not above 0.
     """
     probability, truth = np.asarray(prob, dtype=np.float64), np.asarray(y_true, dtype=np.int64)
     if probability.ndim != 2 or probability.shape[0] != len(truth) or not len(truth):
         raise SampleError(f"probabilities {probability.shape} for {truth.shape} labels: (N,classes) and (N,) needed")
+    share = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if share.shape != truth.shape or not (share > 0).all():
+        raise SampleError(f"weights {share.shape} for {truth.shape} labels: one above 0 a label is needed")
     confidence = probability.max(axis=1)
     right = probability.argmax(axis=1) == truth
     edges = np.linspace(0, 1, bins + 1)
     at = (np.searchsorted(edges, confidence, side="left") - 1).clip(0, bins - 1)
-    count = np.bincount(at, minlength=bins).astype(np.float64)
-    known = np.where(count > 0, count, np.nan)
+    weight = np.bincount(at, share, bins)
+    known = np.where(weight > 0, weight, np.nan)
     return {
         "low": edges[:-1],
         "high": edges[1:],
-        "count": count,
-        "confidence": np.bincount(at, confidence, bins) / known,
-        "accuracy": np.bincount(at, right, bins) / known,
+        "count": np.bincount(at, minlength=bins).astype(np.float64),
+        "weight": weight,
+        "confidence": np.bincount(at, share * confidence, bins) / known,
+        "accuracy": np.bincount(at, share * right, bins) / known,
     }
 
 
-def ece(prob: ArrayLike, y_true: ArrayLike, bins: int = BINS) -> float:
-    """Return the expected calibration error: |accuracy - confidence| averaged over the bins' members."""
-    table = reliability(prob, y_true, bins)
+def ece(prob: ArrayLike, y_true: ArrayLike, bins: int = BINS, weights: ArrayLike | None = None) -> float:
+    """Return the expected calibration error: |accuracy - confidence| averaged over the bins' members.
+
+    Args and Raises: as of `reliability`.
+    """
+    table = reliability(prob, y_true, bins, weights)
     filled = table["count"] > 0
     gap = np.abs(table["accuracy"][filled] - table["confidence"][filled])
-    return float((gap * table["count"][filled]).sum() / table["count"].sum())
+    return float((gap * table["weight"][filled]).sum() / table["weight"].sum())

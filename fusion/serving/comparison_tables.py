@@ -72,7 +72,7 @@ def score_accuracy(runs: Runs, predictions: Predictions, per_class: pd.DataFrame
         cells, records = average_seeds(table), runs[experiment]
         low, high = _interval(cells["share"].to_numpy(), cells["group"].to_numpy())
         scores = per_class[per_class["experiment"] == experiment]
-        truth = table["true"].map(IDS.index).to_numpy()
+        truth, weights = table["true"].map(IDS.index).to_numpy(), cell_weights(table)
         counts = count_confusion(table)
         quantity, allocation = disagreement(counts)
         chance_corrected = kappa(counts)
@@ -90,8 +90,8 @@ def score_accuracy(runs: Runs, predictions: Predictions, per_class: pd.DataFrame
                 "kappa": np.nan if chance_corrected is None else chance_corrected,
                 "quantity_disagreement": quantity,
                 "allocation_disagreement": allocation,
-                "ece_before": ece(table[BEFORE].to_numpy(), truth),
-                "ece_after": ece(table[PROBABILITIES].to_numpy(dtype=float), truth),
+                "ece_before": ece(table[BEFORE].to_numpy(), truth, weights=weights),
+                "ece_after": ece(table[PROBABILITIES].to_numpy(dtype=float), truth, weights=weights),
                 "n": len(cells),
                 "groups": int(cells["group"].nunique()),
                 "folds_run": ", ".join(map(str, sorted({record.fold for record in records}))),
@@ -121,14 +121,15 @@ def average_ceilings(records: Iterable[RunRecord]) -> pd.DataFrame:
 def bin_reliability(ranked: Sequence[str], predictions: Predictions) -> pd.DataFrame:
     """Return the bins of confidence that have cells, by experiment and stage (before, after temperature scaling).
 
-    Every prediction of every seed counts: `count` is cells times seeds.
+    Every prediction of every seed counts: `count` is cells times seeds. In `confidence` and `accuracy` a cell's seeds
+    share its weight.
     """
     parts = []
     for experiment in ranked:
         table = predictions[experiment]
-        truth = table["true"].map(IDS.index).to_numpy()
+        truth, weights = table["true"].map(IDS.index).to_numpy(), cell_weights(table)
         for stage, columns in (("before", BEFORE), ("after", PROBABILITIES)):
-            bins = pd.DataFrame(reliability(table[columns].to_numpy(dtype=float), truth))
+            bins = pd.DataFrame(reliability(table[columns].to_numpy(dtype=float), truth, weights=weights))
             parts.append(bins[bins["count"] > 0].assign(experiment=experiment, stage=stage))
     columns = ["experiment", "stage", "low", "high", "confidence", "accuracy", "count"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -52,6 +52,21 @@ def test_reliability_by_hand() -> None:
     assert ece(prob, [0, 1, 0, 1, 0], bins=5) == pytest.approx((2 * 0.075 + 3 * (0.95 - 2 / 3)) / 5)
 
 
+def test_weights_stand_for_repeated_rows() -> None:
+    prob, labels = _draw(300)
+    prob, times = np.exp(log_softmax(prob, axis=1)), np.arange(300) % 4 + 1
+
+    weighted = reliability(prob, labels, weights=times / 3)
+
+    repeated = reliability(prob.repeat(times, axis=0), labels.repeat(times))
+    for column in ("confidence", "accuracy"):
+        np.testing.assert_allclose(weighted[column], repeated[column])
+    np.testing.assert_allclose(3 * weighted["weight"], repeated["count"])
+    np.testing.assert_array_equal(weighted["count"], reliability(prob, labels)["count"])
+    assert ece(prob, labels, weights=times / 3) == pytest.approx(ece(prob.repeat(times, axis=0), labels.repeat(times)))
+    assert ece(prob, labels, weights=np.full(300, 0.2)) == pytest.approx(ece(prob, labels))
+
+
 def test_perfect_calibration_has_no_error() -> None:
     prob = np.tile([[0.75, 0.25]], (8, 1))
     assert ece(prob, [0, 0, 0, 1] * 2) == pytest.approx(0)
@@ -68,6 +83,9 @@ def test_bad_input_raises(log_prob: np.ndarray, labels: list[int]) -> None:
 def test_bad_reliability_input_raises() -> None:
     with pytest.raises(SampleError, match="needed"):
         reliability(np.zeros((2, 2)), [0])
+    for weights in ([1.0], [1.0, 0.0], [1.0, np.nan]):
+        with pytest.raises(SampleError, match="one above 0 a label"):
+            ece(np.ones((2, 2)), [0, 0], weights=weights)
     with pytest.raises(SampleError, match="above 0"):
         apply_temperature([[0.0, 1.0]], 0.0)
 

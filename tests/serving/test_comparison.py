@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,22 @@ def test_confidence_before_scaling_is_that_of_the_unscaled_logits(city: City) ->
     expected = 1 / (1 + 8 * math.exp(-2 * math.log(CONFIDENT / other)))
     assert table.loc["after", "confidence"] == pytest.approx(CONFIDENT, abs=1e-6)
     assert table.loc["before", "confidence"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_seeds_of_a_cell_share_its_weight_in_calibration_too(city: City) -> None:
+    write_runs(city, {"vit": 1.0}, folds=2, seed=0)
+    second_seed = write_runs(city, {"vit": 0.0}, folds=2, seed=1)
+    shutil.rmtree(second_seed[1])
+
+    table = compare_runs(city)
+
+    # All confidence is 0.6, so its error is the distance to the accuracy, in which every cell counts once.
+    row = table.accuracy.iloc[0]
+    bins = table.reliability.set_index("stage").loc["after"]
+    assert row["accuracy"] == pytest.approx(1 - len(_read(second_seed[0])) / 2 / row["n"])
+    assert row["ece_after"] == pytest.approx(abs(row["accuracy"] - CONFIDENT), abs=1e-6)
+    assert bins["accuracy"] == pytest.approx(row["accuracy"])
+    assert bins["count"] == row["n"] + len(_read(second_seed[0]))
 
 
 def test_confusion_counts_every_test_cell_once(city: City) -> None:
