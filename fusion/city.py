@@ -2,8 +2,8 @@
 
 `city.toml` describes it; `activity.parquet`, `imagery.tif` and `functions.parquet` hold it (docs/data-formats.md).
 Readers never lock. A writer holds the city's lock, writes every file under a temporary name of its own, then renames
-`commit.json` into place: that rename is the commit. Whoever opens the city next finishes a commit that it finds, so a
-process killed at any moment leaves the old city or the new one.
+its plan, `commit.<token>.json`, into place: that rename is the commit. Whoever opens the city next finishes a commit
+that it finds, so a process killed at any moment leaves the old city or the new one.
 """
 
 import json
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fusion.cityinfo import CityInfo, FlaggedDate, Measure, check_name, data_root, reference_root, repository_root
-from fusion.commit import COMMIT, finish_commit, hold_lock, lock_path, sync_file
+from fusion.commit import finish_commit, has_commit, hold_lock, lock_path, plan_name, sync_file
 from fusion.errors import CityError
 from fusion.fingerprint import fingerprint_file, fingerprint_text
 
@@ -180,7 +180,7 @@ def list_cities(root: Path | None = None) -> list[City]:
         return []
     found = []
     for path in sorted(root.iterdir()):
-        if path.is_dir() and ((path / "city.toml").is_file() or (path / COMMIT).is_file()):
+        if path.is_dir() and ((path / "city.toml").is_file() or has_commit(path)):
             try:
                 found.append(open_city(path))
             except CityError:
@@ -209,7 +209,6 @@ class CityWriter:
         self.committed = False
         self._token = uuid.uuid4().hex[:8]
         self._names: list[str] = []
-        self._removed: list[str] = []
 
     @property
     def info(self) -> CityInfo | None:
@@ -227,17 +226,13 @@ class CityWriter:
         if name in self._names and self._temporary(name).is_file():
             return self._temporary(name)
         standing = self.path / name
-        return standing if standing.is_file() and name not in self._removed else None
+        return standing if standing.is_file() else None
 
     def new_folder(self, name: str) -> Path:
         """Return a folder for scratch files; it goes when the transaction ends, committed or not."""
         folder = self._temporary(name)
         folder.mkdir(exist_ok=True)
         return folder
-
-    def remove(self, name: str) -> None:
-        """Let the commit remove the city's file `name`."""
-        self._removed.append(name)
 
     def commit(self, info: CityInfo, known: dict[str, str] | None = None) -> City:
         """Put every new file and the description in place, as one step.
@@ -253,18 +248,17 @@ class CityWriter:
         for kind, name in zip(_DATA, FILES[:3], strict=True):
             if name in self._names:
                 prints[kind] = (known or {}).get(kind) or fingerprint_file(self._temporary(name))
-            elif name in self._removed:
-                prints.pop(kind, None)
         info = replace(info, name=self.path.name, fingerprints=prints)
         try:
             self.new("city.toml").write_text(info.to_toml(), encoding="utf-8")
             for name in self._names:
                 sync_file(self._temporary(name))
-            plan = {"files": {name: self._temporary(name).name for name in self._names}, "remove": self._removed}
-            draft = self._temporary(COMMIT)
+            plan = {"files": {name: self._temporary(name).name for name in self._names}}
+            place = plan_name(self._token)
+            draft = self._temporary(place)
             draft.write_text(json.dumps(plan), encoding="utf-8")
             sync_file(draft)
-            draft.replace(self.path / COMMIT)
+            draft.replace(self.path / place)
         except OSError as error:
             raise CityError(f"city {self.path.name} was not changed: writing failed ({error})") from error
         self.committed = True
@@ -321,7 +315,7 @@ def write_city(path: Path, wait_s: float = 0.0, has_map: bool = True) -> Iterato
             yield writer
         finally:
             # A commit that could not be finished still needs its files; after one that was, only scratch is left.
-            if not (path / COMMIT).is_file():
+            if not has_commit(path):
                 writer.discard()
             if not writer.committed and not existed and not any(path.iterdir()):
                 path.rmdir()

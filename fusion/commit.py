@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,23 +11,43 @@ import filelock
 
 from fusion.errors import CityLockedError
 
-COMMIT = "commit.json"
+_PLAN = re.compile(r"commit(\.\w+)?\.json")  # older versions wrote `commit.json`
+
+
+def plan_name(token: str) -> str:
+    """Return the name of a transaction's plan.
+
+    No other transaction's plan has it: whoever finishes an older commit late, a reader that was held up for instance,
+    then cannot remove the plan of a newer one, which a writer killed at that moment would leave half done.
+    """
+    return f"commit.{token}.json"
+
+
+def has_commit(path: Path) -> bool:
+    """Tell whether a committed transaction is not finished yet."""
+    return bool(_plans(path))
 
 
 def finish_commit(path: Path) -> None:
-    """Rename what a committed transaction had not renamed yet; safe to do twice and by several at once."""
-    try:
-        plan = json.loads((path / COMMIT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name, temporary in plan["files"].items():
+    """Rename what a committed transaction had not renamed yet; safe to do twice, late, and by several at once."""
+    for place in _plans(path):
         try:
-            (path / temporary).replace(path / name)
+            plan = json.loads(place.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            continue  # renamed already, by us before a kill or by another opener
-    for name in plan["remove"]:
-        (path / name).unlink(missing_ok=True)
-    (path / COMMIT).unlink(missing_ok=True)
+            continue  # finished meanwhile by another opener
+        for name, temporary in plan["files"].items():
+            try:
+                (path / temporary).replace(path / name)
+            except FileNotFoundError:
+                continue  # renamed already, by us before a kill or by another opener
+        place.unlink(missing_ok=True)
+
+
+def _plans(path: Path) -> list[Path]:
+    try:
+        return [file for file in path.iterdir() if _PLAN.fullmatch(file.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def sync_file(path: Path) -> None:

@@ -15,7 +15,7 @@ from fusion.city import (
     open_city,
     write_city,
 )
-from fusion.commit import COMMIT, lock_path
+from fusion.commit import finish_commit, has_commit, lock_path
 from fusion.errors import CityError, InputError
 
 INFO = CityInfo(
@@ -50,7 +50,7 @@ def test_a_transaction_without_commit_changes_nothing(tmp_path):
     assert not (tmp_path / "town").exists()
 
 
-def test_a_commit_writes_replaces_and_removes(tmp_path):
+def test_a_commit_writes_replaces_and_keeps_the_rest(tmp_path):
     with write_city(tmp_path / "town") as first:
         first.new("quality.json").write_text("1")
         first.new("rejects.parquet").write_text("1")
@@ -58,16 +58,16 @@ def test_a_commit_writes_replaces_and_removes(tmp_path):
     with write_city(tmp_path / "town") as second:
         assert second.info == replace(INFO, fingerprints={})
         second.new("quality.json").write_text("2")
-        second.remove("rejects.parquet")
         second.new_folder("scratch").joinpath("x").write_text("x")
         second.commit(INFO)
-    assert sorted(path.name for path in (tmp_path / "town").iterdir()) == ["city.toml", "quality.json"]
-    assert (tmp_path / "town" / "quality.json").read_text() == "2"
+    names = ["city.toml", "quality.json", "rejects.parquet"]
+    assert sorted(path.name for path in (tmp_path / "town").iterdir()) == names
+    assert [(tmp_path / "town" / name).read_text() for name in names[1:]] == ["2", "1"]
 
 
 def test_a_commit_that_cannot_be_finished_keeps_its_files(tmp_path, monkeypatch):
     def stuck(path: Path) -> None:
-        if (path / COMMIT).is_file():
+        if has_commit(path):
             raise PermissionError("busy")
 
     with write_city(tmp_path / "town") as writer:
@@ -77,6 +77,42 @@ def test_a_commit_that_cannot_be_finished_keeps_its_files(tmp_path, monkeypatch)
             writer.commit(INFO)
     monkeypatch.undo()
     assert open_city(tmp_path / "town").quality.read_text() == "1"
+
+
+def test_a_reader_that_finishes_an_older_commit_late_leaves_a_newer_one_whole(tmp_path, monkeypatch):
+    """It has read the first plan when another finishes that, and a second writer commits and dies half-way."""
+    town = tmp_path / "town"
+    with write_city(town) as first, monkeypatch.context() as stuck:
+        first.new("quality.json").write_text("1")
+        stuck.setattr("fusion.city.finish_commit", lambda path: None)
+        first.commit(INFO)
+    read_text = Path.read_text
+
+    def held_up(path: Path, *args: object, **options: object) -> str:
+        text = read_text(path, *args, **options)
+        monkeypatch.undo()
+        with write_city(town) as second:
+            second.new("quality.json").write_text("2")
+            second.new("rejects.parquet").write_text("2")
+            monkeypatch.setattr("fusion.city.finish_commit", lambda path: None)  # killed before any renaming
+            second.commit(INFO)
+        monkeypatch.undo()
+        return text
+
+    monkeypatch.setattr(Path, "read_text", held_up)
+    finish_commit(town)
+
+    assert has_commit(town)
+    assert [path.read_text() for path in (open_city(town).quality, open_city(town).rejects)] == ["2", "2"]
+    assert sorted(path.name for path in town.iterdir()) == ["city.toml", "quality.json", "rejects.parquet"]
+
+
+def test_a_commit_of_an_older_version_is_finished(tmp_path):
+    (tmp_path / "town").mkdir()
+    (tmp_path / "town" / "city.toml.1.new").write_text(INFO.to_toml())
+    (tmp_path / "town" / "commit.json").write_text('{"files": {"city.toml": "city.toml.1.new"}, "remove": []}')
+    assert [city.name for city in list_cities(tmp_path)] == ["town"]
+    assert [path.name for path in (tmp_path / "town").iterdir()] == ["city.toml"]
 
 
 def test_a_description_survives_toml(tmp_path):

@@ -14,7 +14,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from fusion.city import delete_city, list_cities, open_city, write_city
-from fusion.commit import COMMIT
+from fusion.commit import has_commit
 from fusion.errors import CityError, CityLockedError
 from fusion.fingerprint import fingerprint_file
 from fusion.ingest.imagery import ingest_imagery
@@ -44,7 +44,7 @@ def state(city_path: Path) -> tuple[str, int, str]:
         assert fingerprint_file(city.imagery) == city.info.fingerprints["imagery"]
     quality = json.loads(city.quality.read_text())
     assert city.info.sources[0] == f"signaling: {quality['files'][0]}"
-    assert not (city_path / COMMIT).exists()
+    assert not has_commit(city_path)
     return city.fingerprint(), quality["rows_read"], city.info.sources[-1]
 
 

@@ -16,6 +16,7 @@ from rasterio.transform import from_origin
 
 from fusion.city import City, CityInfo, CityWriter, FlaggedDate, Measure, open_city, write_city
 from fusion.classes import IDS
+from fusion.commit import has_commit
 from fusion.errors import CityError
 from fusion.ingest.quality import write_quality
 from fusion.synthetic.ceilings import best_additive_rule, expected_ceilings
@@ -106,7 +107,7 @@ def build_demo(
 
 def _standing(path: Path, seed: int, wanted: Parameters) -> City | None:
     """Return the city if it is the wanted one, None if there is none."""
-    if not (path / "city.toml").is_file() and not (path / "commit.json").is_file():
+    if not (path / "city.toml").is_file() and not has_commit(path):
         return None
     city = open_city(path)
     try:
