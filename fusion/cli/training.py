@@ -65,7 +65,7 @@ def train(
 
 
 def ablate(
-    experiments: Annotated[list[str], typer.Argument(help="Suites (core, all) and experiments, in any mixture.")],
+    experiments: Annotated[list[str], typer.Argument(help="Suites (core, fine, all) and experiments, in any mixture.")],
     city: CityName = DEMO,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to n - 1.")] = 5,
     folds: int = 5,

@@ -3,7 +3,7 @@
 from fusion.ingest.columns import Roles
 from fusion.ingest.numerals import as_number
 from fusion.ingest.presets import NULL_TEXTS
-from fusion.ingest.tables import FILE_NAME, Table, quote
+from fusion.ingest.tables import FILE_NAME, Table, as_text, quote
 
 TOO_MANY = 1e30  # beyond any count, and beyond float32 once summed
 _NUMERIC = (
@@ -47,26 +47,28 @@ def odd_keys(points: list[str], texts: list[str]) -> str:
 
 
 def number_of(table: Table, column: str) -> str:
-    """Return the SQL of a column as DOUBLE, NULL where it is no number."""
+    """Return the SQL of a column as DOUBLE, NULL where it is no number, and where it is none that a place can have."""
     name = table.sql_of(column)
-    return name + "::DOUBLE" if table.type_of(column).startswith(_NUMERIC) else as_number(name)
+    number = f"{name}::DOUBLE" if _is_number(table.type_of(column)) else as_number(text_of(table, column))
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
+
+
+def _is_number(kind: str) -> bool:
+    """Tell whether a type of DuckDB is one of numbers: DECIMAL(18,3) is, BIGINT[] is not."""
+    return kind.split("(")[0] in _NUMERIC and not kind.endswith("]")
 
 
 def text_of(table: Table, column: str) -> str:
     """Return the SQL of a column as text."""
-    name, kind = table.sql_of(column), table.type_of(column)
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        # An instant, not a local time: as microseconds since 1970 it cannot be taken for one.
-        return f"epoch_us({name})::VARCHAR"
-    return name if kind == "VARCHAR" else f"{name}::VARCHAR"
+    return as_text(table.sql_of(column), table.type_of(column))
 
 
 def count_of(table: Table, column: str) -> str:
     """Return the SQL of a count as DOUBLE: NULL where there is none, NaN where the text is no number."""
-    name = table.sql_of(column)
-    if table.type_of(column).startswith(_NUMERIC):
+    name, text = table.sql_of(column), text_of(table, column)
+    if _is_number(table.type_of(column)):
         return f"CASE WHEN isnan({name}::DOUBLE) THEN NULL ELSE {name}::DOUBLE END"
-    empty = f"{name} IS NULL"
+    empty = f"{text} IS NULL"
     if not table.is_text:
-        empty = f"coalesce(trim({name}::VARCHAR) IN ({', '.join(quote(text) for text in NULL_TEXTS)}), true)"
-    return f"CASE WHEN {empty} THEN NULL ELSE coalesce({as_number(name)}, 'nan'::DOUBLE) END"
+        empty = f"coalesce(trim({text}) IN ({', '.join(quote(null) for null in NULL_TEXTS)}), true)"
+    return f"CASE WHEN {empty} THEN NULL ELSE coalesce({as_number(text)}, 'nan'::DOUBLE) END"

@@ -13,7 +13,7 @@ from fusion.ingest.lattice import grid_of_options
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.places import Places, places_at_points, places_of_cells, places_of_grid, places_of_wkt
 from fusion.ingest.presets import Preset
-from fusion.ingest.times import hours_of, join_date_and_hour
+from fusion.ingest.times import HOUR_US, hours_of, instants_of, join_date_and_hour
 from fusion.ingest.towers import Towers, places_of_towers
 
 
@@ -73,12 +73,15 @@ def index_times(whens: pd.DataFrame, timezone: str) -> tuple[pd.DataFrame, NDArr
         timezone: IANA name, of times without an offset.
 
     Returns:
-        The table with `hour` (UTC microseconds) and `why` (None or a reason), and the distinct hours, sorted.
+        The table with `hour` and `instant` (UTC microseconds: of times spelled in several ways it is one) and `why`
+        (None or a reason), and the distinct hours, sorted.
     """
     texts = whens["t0"] if "t1" not in whens else join_date_and_hour(whens["t0"], whens["t1"])
     hour_us, reason = hours_of(texts, timezone)
+    instant_us = hour_us + instants_of(texts)[0] % HOUR_US
     good = np.array([why is None for why in reason], dtype=bool)
-    return whens.assign(hour=hour_us, why=pd.Series(reason, dtype="string")), np.unique(hour_us[good])
+    table = whens.assign(hour=hour_us, instant=instant_us, why=pd.Series(reason, dtype="string"))
+    return table, np.unique(hour_us[good])
 
 
 def place_table(where: pd.DataFrame, places: Places) -> pd.DataFrame:

@@ -26,6 +26,8 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)(?:\s*[x×*,]\s*(\d+(?:\.\d+)?))?\s*(m|de
 # Two numbers with whatever letters and marks around: 12_5, 12-5, r12c5, (12, 5).
 _PAIR = r"^\D*(\d{1,7})\D+(\d{1,7})\D*$"
 _SINGLE = r"^\D*(\d{1,12})\D*$"
+# A minus before a number is a sign unless a letter or digit stands before it: 12-5 and grid-12-5 are pairs.
+_SIGN = r"(?<![^\W_])[-\u2212](?=\d)"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class RegularGrid:
 
     def _squares(self, ids: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         texts = ids.astype("string").fillna("").str.strip()
+        texts = texts.mask(texts.str.contains(_SIGN), "")
         if self.columns is None:
             pair = texts.str.extract(_PAIR).astype("Float64").to_numpy(dtype=float, na_value=np.nan) - self.first
             row, column = (pair[:, 0], pair[:, 1]) if self.order == "row_col" else (pair[:, 1], pair[:, 0])

@@ -18,6 +18,7 @@ from fusion.errors import CityError, FusionError
 from fusion.ingest.columns import Roles
 from fusion.ingest.judged import Judged
 from fusion.ingest.partition import Part, common, group_part, judge_part, write_table
+from fusion.ingest.scan import busy_sql, shared_sql
 from fusion.ingest.tables import Table, quote
 
 # Files of an hour or so each are too small for a part of their own: so many parts a worker keep all of them busy.
@@ -92,22 +93,17 @@ class PartedScan(Judged):
             self.connection.register(f"{name}_frame", frame)
             write_table(self.connection, f"FROM {name}_frame", common(self.folder, name))
             self.connection.unregister(f"{name}_frame")
-        if self.sums_rows or len(self.parts) == 1:
+        if self.sums_rows:
             return
-        whens = [name for name in times.columns if name not in ("hour", "why")]
-        keys = ", ".join([name for name in places.columns if name not in ("cell", "why")] + whens)
-        # Parts are days, mostly: where no time is in two of them, no row of one can repeat a row of another.
-        self.run(
-            f"""CREATE OR REPLACE TABLE shared_times AS
-                SELECT {", ".join(whens)} FROM {self._all("times")} GROUP BY ALL HAVING count(*) > 1"""
-        )
-        if not self.one("SELECT count(*) FROM shared_times"):
-            return
-        same = " AND ".join(f"g.{name} IS NOT DISTINCT FROM s.{name}" for name in whens)
-        shared = f"""SELECT row_number() OVER () AS key, * FROM (
-                         SELECT {keys} FROM {self._all("groups")} g SEMI JOIN shared_times s ON {same}
-                         GROUP BY ALL HAVING count(*) > 1)"""
-        write_table(self.connection, shared, common(self.folder, "shared"))
+        table = f"read_parquet({quote(str(common(self.folder, 'times')))})"
+        where = [name for name in places.columns if name not in ("cell", "why")]
+        whens = [name for name in times.columns if name not in ("hour", "instant", "why")]
+        same = " AND ".join(f"a.{name} IS NOT DISTINCT FROM t.{name}" for name in whens)
+        self.run(f"CREATE OR REPLACE TABLE seen AS SELECT t.* FROM {self._all('times')} a JOIN {table} t ON {same}")
+        # Parts are days, mostly: where no time comes twice, no row of one can repeat a row of another.
+        if self.one(f"SELECT count(*) FROM ({busy_sql('seen')})"):
+            shared = shared_sql(self._all("groups"), "seen", table, where, whens)
+            write_table(self.connection, shared, common(self.folder, "shared"))
 
     def judge(self) -> None:
         """Let every part judge its rows, and find repeated ones across parts."""

@@ -21,12 +21,10 @@ from fusion.errors import CityError
 from fusion.ingest.columns import Roles
 from fusion.ingest.engine import connect
 from fusion.ingest.passed import TABLE as PASSED
-from fusion.ingest.scan import Scan
+from fusion.ingest.scan import KEYS_APART, Scan
 from fusion.ingest.tables import Table, quote
 
 ROUNDS = ("grouped", "judged")
-# Keys of suspects are numbered within a part; those that parts share come first.
-_KEYS_A_PART = 1 << 40
 _COPY = "(FORMAT parquet, COMPRESSION lz4_raw)"
 
 
@@ -108,7 +106,7 @@ def judge_part(part: Part) -> None:
             places,
             times,
             shared="shared" if shared.is_file() else None,
-            first_key=(part.number + 1) * _KEYS_A_PART,
+            first_key=(part.number + 1) * KEYS_APART,
         )
         scan.judge(repeated=False)
         sums = ", ".join(f"sum({name}) AS {name}" for name in scan.values)

@@ -59,16 +59,23 @@ REASONS: dict[str, tuple[str, str]] = {
     "unreadable": ("a file that cannot be read", "文件无法读取"),
     "no_entries": ("a visit file without a single entry", "没有任何记录的访问文件"),
 }
+CHECKS = ("coverage", "frozen_cells", "outliers", "unusual_days")
 _EMPTY = {"rows_read": 0, "rows_taken": 0, "rows_rejected": 0, "rejected_by_reason": {}, "files": [], "warnings": []}
 
 
 def load_quality(city: City) -> dict[str, Any]:
     """Return the quality report of a city; the counts of rows are there, and 0, even before any signaling came.
 
+    Checks that were made under a smaller threshold than the city has now are left out: they say what it hides.
+
     Raises:
         CityError: the report is torn.
     """
-    return _EMPTY | _read(city.quality)
+    report = _EMPTY | _read(city.quality)
+    made = {measure: found.get("min_count", 0) for measure, found in report.get("coverage", {}).items()}
+    if any(measure.min_count > made.get(measure.id, measure.min_count) for measure in city.info.measures):
+        return {name: value for name, value in report.items() if name not in CHECKS}
+    return report
 
 
 def load_rejects(city: City) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def sample_exports(
             path = read_head(source.member, new_path(scratch, ending), rows * _LINE_BYTES)
             _cut_lines(path, rows, is_whole=path.stat().st_size == source.member.info.file_size)
         elif path is not None and path.stat().st_size and ending.removesuffix(".gz") in TEXT_ENDINGS:
-            encoding, _ = _encoding(path, source.name)
+            encoding = _encoding(path, source.name)
             path = _sample_text(path, source.name, encoding, scratch, rows)
         elif path is not None and path.stat().st_size and ending in PARQUET_ENDINGS:
             path = _sample_parquet(path, source.name, scratch, rows)
@@ -75,7 +75,7 @@ def sample_exports(
     return open_all(sources, open_source)
 
 
-def _encoding(path: Path, name: str) -> tuple[str, bool]:
+def _encoding(path: Path, name: str) -> str:
     try:
         if path.suffix.lower() == ".gz":
             check_gzip(path, name)

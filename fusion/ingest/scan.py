@@ -24,6 +24,8 @@ from fusion.ingest.tables import Table, quote, read_plain_tables, read_tables
 
 __all__ = ["Scan", "connect"]
 
+KEYS_APART = 1 << 40  # keys of suspects that come once are numbered from here, those of `shared_sql` below
+
 
 @dataclass
 class Scan(Judged):
@@ -86,7 +88,11 @@ class Scan(Judged):
         """Take the indexed places (p*, `cell`, `why`) and times (t*, `hour`, `why`) and list what is suspect."""
         self.connection.register("places_frame", places)
         self.connection.register("times_frame", times)
-        self.index_tables("places_frame", "times_frame")
+        respelled = not self.sums_rows and self.one(f"SELECT count(*) FROM ({busy_sql('times_frame')})") > 0
+        if respelled:
+            query = shared_sql("groups", "times_frame", "times_frame", self.places, self.times)
+            self.run(f"CREATE OR REPLACE TABLE shared AS {query}")
+        self.index_tables("places_frame", "times_frame", "shared" if respelled else None, KEYS_APART)
         self.connection.unregister("places_frame")
         self.connection.unregister("times_frame")
 
@@ -95,7 +101,7 @@ class Scan(Judged):
 
         Args:
             places, times: their names.
-            shared: a table (`key`, p*, t*) of places and times that other parts of the export have, too.
+            shared: a table (`key`, p*, t*) of places and times that come in several spellings or parts (`shared_sql`).
             first_key: suspects that are not shared are numbered from here.
         """
         self.run(f"CREATE OR REPLACE TABLE places AS FROM {places}")
@@ -252,6 +258,34 @@ class Scan(Judged):
 
     def _listed(self, prefix: str, names: list[str]) -> str:
         return ", ".join(prefix + name for name in names)
+
+
+def busy_sql(seen: str) -> str:
+    """Return the SQL of instants that come more than once in `seen`: `instant`, `why`, a row a spelling or part."""
+    return f"SELECT instant FROM {seen} WHERE why IS NULL GROUP BY instant HAVING count(*) > 1"
+
+
+def shared_sql(groups: str, seen: str, times: str, places: Sequence[str], whens: Sequence[str]) -> str:
+    """Return the SQL of places and instants that come in several spellings of the time, or in several parts.
+
+    Args:
+        groups: relation of p*, t*.
+        seen: as `busy_sql` takes it.
+        times: relation of t*, `instant`, `why`, each t* once.
+        places, whens: the columns p* and t*.
+
+    Returns:
+        A query of `key`, p*, t*: one key a place and instant, however its time is spelled.
+    """
+    same = " AND ".join(f"g.{name} IS NOT DISTINCT FROM t.{name}" for name in whens)
+    where, when = ", ".join(places), ", ".join(whens)
+    return f"""SELECT key, {where}, {when}
+               FROM (SELECT row_number() OVER () AS key, {where}, instant
+                     FROM {groups} g
+                     JOIN (SELECT {when}, instant FROM {times} SEMI JOIN ({busy_sql(seen)}) USING (instant)
+                           WHERE why IS NULL) t ON {same}
+                     GROUP BY {where}, instant HAVING count(*) > 1)
+               JOIN (FROM {times} WHERE why IS NULL) USING (instant)"""
 
 
 def shifts_sql(number: int, table: Table) -> str:

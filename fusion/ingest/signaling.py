@@ -32,14 +32,13 @@ from fusion.ingest.places import Places
 from fusion.ingest.presets import Preset, preset
 from fusion.ingest.quality import REASONS, write_quality, write_rejects
 from fusion.ingest.scanning import AnyScan, open_scan
-from fusion.ingest.times import check_timezone
+from fusion.ingest.times import HOUR_US, check_timezone
 from fusion.ingest.towers import towers_of
 
 __all__ = ["Resources", "SignalingOptions", "ingest_signaling"]
 
 Progress = Callable[[float, str], None]
 
-_HOUR_US = 3_600_000_000
 _LISTED_HOURS = 1000
 
 
@@ -126,7 +125,7 @@ def _take(
     numbers = scan.write(writer.new("activity.parquet"), measures)
     write_rejects(writer, "signaling", scan.rejects(), scan.connection)
     scan.connection.close()  # its memory is wanted by what follows
-    hours = (numbers["last_us"] - numbers["first_us"]) // _HOUR_US + 1
+    hours = (numbers["last_us"] - numbers["first_us"]) // HOUR_US + 1
     bounds = info.bounds if info and _is_framed(writer) else extent
     base = info or new_info(writer.path.name, bounds, resolution, timezone)
     names = [table.name for table in scan.tables]
@@ -242,7 +241,7 @@ def _extent(places: Places) -> Bounds:
 
 
 def _missing_hours(hour_us: np.ndarray, first_us: int, hours: int) -> list[str]:
-    span = first_us + np.arange(hours, dtype=np.int64) * _HOUR_US
+    span = first_us + np.arange(hours, dtype=np.int64) * HOUR_US
     return [_iso(int(hour)) for hour in np.setdiff1d(span, hour_us)]
 
 

@@ -18,6 +18,7 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 # Quotes may begin with the first count over 999, far down the file: so many places are looked at.
 _PROBES = 64
 _PROBE_BYTES = 1 << 14
+_CHUNK_BYTES = 1 << 20
 _LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -28,25 +29,35 @@ def ending_of(name: str) -> str:
     return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
-def find_encoding(path: Path, name: str) -> tuple[str, bool]:
-    """Return the encoding of a text, and whether its first lines all end alike.
+def find_encoding(path: Path, name: str) -> str:
+    """Return the encoding of a text: `utf-8`, `utf-16` or `gb18030`.
 
     Raises:
-        InputError: it is neither UTF-8, UTF-16 nor GB18030.
+        InputError: it is none of these.
     """
     with open_bytes(path) as file:
         head = file.read(SAMPLE_BYTES)
     for mark, encoding in _ENCODINGS.items():
         if head.startswith(mark):
-            return encoding, True
+            return encoding
     for encoding in ("utf-8", "gb18030"):
         try:
             # Not final: the sample may end in the middle of a character.
             codecs.getincrementaldecoder(encoding)().decode(head, final=False)
         except UnicodeDecodeError:
             continue
-        return encoding, len(set(_LINE_END_BYTES.findall(head.removesuffix(b"\r")))) <= 1
+        return encoding
     raise InputError(f"{name} is neither UTF-8 nor GBK text: save it as UTF-8")
+
+
+def look_through(path: Path) -> tuple[bool, bool]:
+    """Return whether the lines of a UTF-8 file all end alike, and whether it has quotes, as far as samples tell."""
+    ends: set[bytes] = set()
+    quoted = False
+    for part in _samples(path):
+        ends |= set(_LINE_END_BYTES.findall(part.lstrip(b"\n").removesuffix(b"\r")))
+        quoted = quoted or b'"' in part
+    return len(ends) <= 1, quoted
 
 
 def rewrite(path: Path, encoding: str, scratch: Path, name: str) -> Path:
@@ -61,7 +72,7 @@ def rewrite(path: Path, encoding: str, scratch: Path, name: str) -> Path:
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
         done = 0
         try:
-            while chunk := source.read(1 << 20):
+            while chunk := source.read(_CHUNK_BYTES):
                 target.write(decoder.decode(chunk).encode())
                 done += len(chunk)
                 check_room(scratch, name)
@@ -96,17 +107,17 @@ def find_delimiter(line: str) -> str:
     return max(("\t", ",", ";", "|"), key=lambda mark: (line.count(mark), mark == ","))
 
 
-def has_quotes(path: Path) -> bool:
-    """Look for quotes beyond the first lines, at places spread over the file."""
+def _samples(path: Path) -> Iterator[bytes]:
+    """Yield a file's beginning and places spread over the rest; all of a packed one, which has no places."""
     size = path.stat().st_size
-    if path.suffix.lower() == ".gz" or size <= SAMPLE_BYTES:
-        return False
-    with path.open("rb") as file:
-        for number in range(1, _PROBES + 1):
-            file.seek(max(0, size * number // _PROBES - _PROBE_BYTES))
-            if b'"' in file.read(_PROBE_BYTES):
-                return True
-    return False
+    with open_bytes(path) as file:
+        yield file.read(SAMPLE_BYTES)
+        if path.suffix.lower() == ".gz":
+            yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+        elif size > SAMPLE_BYTES:
+            for number in range(1, _PROBES + 1):
+                file.seek(max(0, size * number // _PROBES - _PROBE_BYTES))
+                yield file.read(_PROBE_BYTES)
 
 
 def plain_path(path: Path, scratch: Path) -> Path:

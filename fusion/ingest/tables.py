@@ -16,14 +16,15 @@ import pandas as pd
 from fusion.errors import InputError
 from fusion.ingest.archives import check_gzip
 from fusion.ingest.presets import NULL_TEXTS, Preset
+from fusion.ingest.quotes import close_quotes
 from fusion.ingest.spelling import (
     LINE_END,
     SAMPLE_BYTES,
     ending_of,
     find_delimiter,
     find_encoding,
-    has_quotes,
     is_data,
+    look_through,
     new_path,
     open_bytes,
     plain_path,
@@ -36,6 +37,7 @@ TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 PARQUET_ENDINGS = (".parquet", ".pq")
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb")
 _SAMPLE_ROWS = 500
+_ROW_NUMBER = "file_row_number"  # what DuckDB calls the number of a row of Parquet
 # Stands for the column of the time where only the file's name has it.
 FILE_NAME = "(file name)"
 
@@ -83,10 +85,18 @@ class Table:
         """Return how SQL over `read_tables` names a column."""
         if self.is_text:
             return f"c{self.columns.index(column)}"
-        return '"' + column.replace('"', '""') + '"'
+        return _named(column)
 
 
 Fits = Callable[[Table], object]
+
+
+def as_text(name: str, kind: str) -> str:
+    """Return the SQL of a column of DuckDB's type `kind` as text."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        # An instant, not a local time: as microseconds since 1970 it cannot be taken for one.
+        return f"epoch_us({name})::VARCHAR"
+    return name if kind == "VARCHAR" else f"{name}::VARCHAR"
 
 
 def is_table(name: str) -> bool:
@@ -143,7 +153,7 @@ def read_tables(tables: list[Table], store_rejects: bool = False, strict: bool =
     first = tables[0]
     if not first.is_text:
         paths = ", ".join(quote(str(table.path)) for table in tables)
-        return f"read_parquet([{paths}], file_row_number=true)"
+        return f"read_parquet([{paths}], {_ROW_NUMBER}=true)"
     return _read_csv(
         tables,
         ["VARCHAR"] * len(first.columns),
@@ -182,6 +192,10 @@ def _read_csv(tables: list[Table], types: list[str], more: dict[str, str]) -> st
     return f"read_csv([{paths}], {', '.join(f'{key}={value}' for key, value in options.items())})"
 
 
+def _named(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
 def quote(text: str) -> str:
     """Spell a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -199,7 +213,11 @@ def _open_parquet(path: Path, scratch: Path, name: str) -> Table:
         try:
             relation = connection.read_parquet(str(readable))
             columns, types = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
-            sample = relation.limit(_SAMPLE_ROWS).to_arrow_table().to_pandas()
+            if _ROW_NUMBER in columns:
+                raise InputError(f"{name} has a column named {_ROW_NUMBER}, which is needed here: rename it")
+            named = zip(map(_named, columns), types, strict=True)
+            texts = ", ".join(f"{as_text(column, kind)} AS {column}" for column, kind in named)
+            sample = relation.limit(_SAMPLE_ROWS).project(texts).to_arrow_table().to_pandas()
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{name} cannot be read as Parquet ({first}): export it again") from None
@@ -263,22 +281,17 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
     try:
         if path.suffix.lower() == ".gz":
             check_gzip(path, name)
-        encoding, even = find_encoding(path, name)
-        readable = plain_path(path, scratch) if encoding == "utf-8" and even else rewrite(path, encoding, scratch, name)
-        with open_bytes(readable) as file:
-            head = file.read(SAMPLE_BYTES)
+        encoding = find_encoding(path, name)
+        even, quoted = look_through(path) if encoding == "utf-8" else (False, False)
+        readable = plain_path(path, scratch) if even else rewrite(path, encoding, scratch, name)
+        quoted = quoted or (not even and look_through(readable)[1])
+        skip, lines = _first_lines(readable, name)
+        delimiter = delimiter or find_delimiter(lines[0])
+        if quoted and (closed := close_quotes(readable, delimiter, scratch, name)):
+            readable = closed
+            skip, lines = _first_lines(readable, name)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} cannot be read ({error}): export it again") from None
-    text = head.decode("utf-8-sig", errors="replace")
-    if len(head) == SAMPLE_BYTES:
-        text = text[: text.rfind("\n") + 1] or text
-    written = LINE_END.split(text)
-    lines = [line for line in written if line.strip()][: _SAMPLE_ROWS + 1]
-    if not lines:
-        raise InputError(f"{name} is empty: export it again")
-    skip = next(number for number, line in enumerate(written) if line.strip())
-    delimiter = delimiter or find_delimiter(lines[0])
-    quoted = '"' in text or has_quotes(readable)
     rows = _split(lines, delimiter, quoted, name)
     header = not is_data(rows[0])
     columns = tuple(cell.strip() for cell in rows[0]) if header else preset.columns
@@ -292,6 +305,20 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
     sample = pd.DataFrame(body, columns=list(columns), dtype="string").replace(list(NULL_TEXTS), pd.NA)
     types = ("VARCHAR",) * len(columns)
     return Table(name, readable, columns, types, sample, delimiter, header, quoted, skip, encoding)
+
+
+def _first_lines(path: Path, name: str) -> tuple[int, list[str]]:
+    """Return how many empty lines a text begins with, and the first lines that are not."""
+    with open_bytes(path) as file:
+        head = file.read(SAMPLE_BYTES)
+    text = head.decode("utf-8-sig", errors="replace")
+    if len(head) == SAMPLE_BYTES:
+        text = text[: text.rfind("\n") + 1] or text
+    written = LINE_END.split(text)
+    lines = [line for line in written if line.strip()][: _SAMPLE_ROWS + 1]
+    if not lines:
+        raise InputError(f"{name} is empty: export it again")
+    return next(number for number, line in enumerate(written) if line.strip()), lines
 
 
 def check_header(name: str, columns: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ _COMPACT = (
 _PARTS = ["year", "month", "day", "hour", "minute", "second"]
 _EPOCH_UNITS = {13: 1_000, 16: 1, 19: 0.001}  # digits -> microseconds a unit; 9 to 11 digits are seconds
 _YEARS = (1990, 2100)
-_HOUR_US = 3_600_000_000
+HOUR_US = 3_600_000_000
 
 EXAMPLES = "2021-07-24 08:00, 2021072408, epoch seconds or milliseconds"
 
@@ -66,7 +66,7 @@ def hours_of(texts: pd.Series, timezone: str) -> tuple[NDArray[np.int64], NDArra
     if is_absolute.any():
         utc = pd.DatetimeIndex(absolute[is_absolute].astype("datetime64[us]"), tz="UTC")
         local_us = utc.tz_convert(timezone).tz_localize(None).as_unit("us").asi8
-        hour_us[is_absolute] = absolute[is_absolute] - local_us % _HOUR_US
+        hour_us[is_absolute] = absolute[is_absolute] - local_us % HOUR_US
         reason[is_absolute] = None
     is_local = has_naive & ~zoned
     if is_local.any():

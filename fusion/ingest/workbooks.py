@@ -82,16 +82,20 @@ class Workbook:
         try:
             table = self._book.get_sheet_by_name(sheet)
             start = table.start
+            # A midnight comes as a date: in a column that has other times, it is one of them.
+            clocked = {
+                place for row in table.iter_rows() for place, cell in enumerate(row) if type(cell) is datetime.datetime
+            }
             for _ in range(start[0] if start else 0):
                 yield []
             for row in table.iter_rows():
-                yield [_text(cell) for cell in row]
+                yield [_text(cell, place in clocked) for place, cell in enumerate(row)]
         except (python_calamine.CalamineError, ValueError) as error:
             raise InputError(f"{self.name}/{sheet} cannot be read ({_line(error)}): save it again") from None
 
 
-def _text(cell: object) -> str:
-    """A cell as an export in text would have it."""
+def _text(cell: object, clocked: bool) -> str:
+    """A cell as an export in text would have it; a date with its midnight where the column is `clocked`."""
     if isinstance(cell, str):
         # A line a row: a break within a cell would shift the numbers of all rows below.
         return " ".join(cell.split()) if "\n" in cell or "\r" in cell else cell
@@ -103,6 +107,8 @@ def _text(cell: object) -> str:
         # Excel keeps times as fractions of a day: 08:00 may come as 07:59:59.7.
         rounded = (cell + datetime.timedelta(milliseconds=500)).replace(microsecond=0)
         return rounded.isoformat(sep=" ")
+    if isinstance(cell, datetime.date) and clocked:
+        return f"{cell} 00:00:00"
     if isinstance(cell, datetime.timedelta):
         minutes, seconds = divmod(round(cell.total_seconds()), 60)
         return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"

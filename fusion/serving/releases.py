@@ -6,6 +6,7 @@ Every table that leaves is spelled here, so that no cell of it is taken for a fo
 import io
 import json
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +25,8 @@ KINDS = {
 # A spreadsheet takes a text that starts so for a formula, some of them in the wide letters of Chinese input too (OWASP,
 # CSV Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_FIELDS = re.compile(r"([,;|\t])")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_FIELDS = re.compile(r"([,;|\t\r\n])")
+_NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def encode_release(table: pd.DataFrame, kind: str, digits: int | None = 6) -> bytes:
@@ -98,8 +99,9 @@ def _hide(text: object, threshold: int) -> object:
 
 
 def _hide_field(field: str, threshold: int) -> str:
-    found = _NUMBER.findall(field)
-    return f"≤ {threshold}" if len(found) == 1 and 0 < float(found[0]) <= threshold else field
+    # As ingest reads them: wide digits too, and _ between digits.
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", field))
+    return f"≤ {threshold}" if len(found) == 1 and 0 < float(found[0].replace("_", "")) <= threshold else field
 
 
 def write_release(table: pd.DataFrame, path: Path) -> None:

@@ -112,7 +112,7 @@ def _show_report(root: Path, job: Job) -> None:
         city = open_city(job.city, root)
     except CityError:  # deleted since
         return
-    report = caches.remember(quality.load_quality, (city.quality,), city)
+    report = caches.remember(quality.load_quality, (city.quality, city.path / "city.toml"), city)
     part = view.part_of(job)
     data_report.show_accounts(report, f"job-{job.id}", part)
     data_report.show_reading(report, part)

@@ -20,7 +20,7 @@ CHART = {"displayModeBar": False}
 
 def show(city: City) -> None:
     """Draw the whole report."""
-    report = caches.remember(quality.load_quality, (city.quality,), city)
+    report = caches.remember(quality.load_quality, (city.quality, city.path / "city.toml"), city)
     if not view.parts_of(report) and not city.has_activity:
         components.empty(
             t("Nothing was ingested into this city yet."),
@@ -102,12 +102,17 @@ def _checks(city: City, report: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the checks of the activity; for an older report, measured now if the reader asks for it."""
     if not city.has_activity:
         return None
-    if all(name in report for name in view.CHECKS):
+    if all(name in report for name in quality.CHECKS):
         return report
     st.subheader(t("Coverage and checks"))
     with st.container(border=True):
         st.markdown(f"**{t('Not measured at this ingest.')}**")
-        st.caption(t("This report is older than the checks of coverage, frozen cells, outliers and unusual days."))
+        st.caption(
+            t(
+                "The checks of coverage, frozen cells, outliers and unusual days are younger than this report, or the "
+                "city's threshold was raised since."
+            )
+        )
         asked = st.toggle(t("Measure them now"), key=f"{MEASURE_NOW}_{city.name}")
     if not asked:
         return None

@@ -12,7 +12,6 @@ from pages.views.formats import percent
 
 Say = Callable[..., str]
 
-CHECKS = ("coverage", "frozen_cells", "outliers", "unusual_days")
 _DATUM_NAMES = {"wgs84": "WGS-84", "gcj02": "GCJ-02", "bd09": "BD-09"}
 
 

@@ -98,7 +98,7 @@ def test_ids_of_a_grid_in_degrees(changed, id_, wanted):
     assert (lon[0], lat[0]) == pytest.approx(wanted, abs=1e-12)
 
 
-@pytest.mark.parametrize("id_", ["", "7", "a_b", "1_2_3", "9999999_0"])
+@pytest.mark.parametrize("id_", ["", "7", "a_b", "1_2_3", "9999999_0", "-1_5", "1_-5", "(-1, 5)", "\u22121_5"])
 def test_ids_that_are_not_of_a_grid(id_):
     assert DEGREES.centres(pd.Series([id_]))[2].tolist() == [False]
 

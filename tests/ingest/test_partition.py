@@ -81,7 +81,7 @@ def test_parts_give_what_one_process_gives(
     assert one["rejected_by_reason"]["malformed"] == 1
     # Only where rows are not summed can one repeat another, and here it does so from file to file.
     repeated = {reason: one["rejected_by_reason"].get(reason, 0) for reason in ("duplicate", "conflict")}
-    assert repeated == ({"duplicate": 2, "conflict": 1} if preset == "daas" else {"duplicate": 0, "conflict": 0})
+    assert repeated == ({"duplicate": 2, "conflict": 2} if preset == "daas" else {"duplicate": 0, "conflict": 0})
 
 
 def test_days_without_a_common_hour_look_for_no_repeated_rows(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fusion.city import City
+from fusion.city import City, open_city
 from fusion.cli import main
+from fusion.ingest.options import SignalingOptions
 from fusion.ingest.quality import load_quality
 from fusion.ingest.signaling import ingest_signaling
 from tests.miniature import build_miniature
@@ -59,3 +60,22 @@ def test_a_report_that_does_not_add_up_is_an_error(root: Path, capsys: pytest.Ca
 
 def _older(root: Path) -> City:
     return build_miniature(root, imagery=False, functions=False)
+
+
+def test_checks_made_under_a_smaller_threshold_are_made_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frozen cells name the value that they repeat: one that the city hides since must not be told."""
+    rows = [f"2021-07-{day} {hour:02d}:00,113.65,34.76,5" for day in (24, 25, 26) for hour in range(24)]
+    export = root / "a.csv"
+    export.write_text("\n".join(["time,lon,lat,people", *rows]) + "\n")
+    ingest_signaling([export], root / "town", SignalingOptions(min_count=0))
+    assert load_quality(open_city("town"))["frozen_cells"]["people"]["cells"] == 1
+    described = root / "town" / "city.toml"
+    described.write_text(described.read_text().replace("min_count = 0", "min_count = 15"))
+
+    assert main(["quality", "--city", "town", "--json"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["frozen_cells"]["people"]["cells"] == 0
+    assert report["coverage"]["people"]["min_count"] == 15
+    assert report["coverage"]["people"]["suppressed"] == 72
+    assert "coverage" not in load_quality(open_city("town"))

@@ -112,6 +112,10 @@ def test_a_rejected_row_gives_no_small_count_away(tmp_path: Path) -> None:
         "noon,113.65,34.76, 12 ",
         f"{good},7人",
         f"{good}, 7,x",
+        f"{good},１２．０",
+        f"{good},1_2",
+        f"{good},7.",
+        f"{good},.55e1",
     ]
     export = tmp_path / "a.csv"
     export.write_text("\n".join(["time,lon,lat,people", *lines]) + "\n", encoding="utf-8")

@@ -76,7 +76,7 @@ def test_plan_keeps_changed_options_and_the_split_apart() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((["resnet"], [0], 3), "unknown experiment or suite 'resnet'.*core, all.*vit"),
+        ((["resnet"], [0], 3), "unknown experiment or suite 'resnet'.*core, fine, all.*vit"),
         ((["convlstn"], [0], 3), r"did you mean convlstm\?"),
         ((["vit"], [0], 3, 4), "4 of 3 folds"),
         ((["vit"], [0], 1), "1 folds: use 2 or more"),
