@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fusion.city import City
     from fusion.training.experiment import Experiment
 
-_PATCH = "network.vision.patch"
 Split = Annotated[
     str | None,
     typer.Option(help="spatial (default on a map: test areas apart from training) or random (by cell; it flatters)."),
@@ -139,10 +138,11 @@ def _fitted(
     city: "City", row: "Experiment", folders: "dict[tuple[str, int], Path]", options: dict[str, str]
 ) -> "Experiment":
     """Let the patches of a row fill chips that came with the city, unless the user chose their edge."""
-    if city.has_map or _PATCH in options:
-        return row
     from fusion.samples.sampleset import SampleSet
+    from fusion.training.experiment import PATCH_OPTION
 
+    if city.has_map or PATCH_OPTION in options:
+        return row
     return row.fitted_to(SampleSet.load(folders[row.layout, row.k]).meta.chip_px)
 
 

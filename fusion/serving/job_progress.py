@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fusion.city import City
+from fusion.samples.sampleset import SampleSet
+from fusion.samples.split import default_split
 from fusion.serving.background import events
 from fusion.serving.jobs import Job, Request
+from fusion.training.experiment import PATCH_OPTION
 from fusion.training.forecast import Forecast, known_seconds
 from fusion.training.runs import RUN_ID, load_runs, stale_reasons
 from fusion.training.trials import Trial, plan
@@ -105,8 +108,9 @@ def estimate(city: City, request: Request, cores: int | None = None) -> Estimate
 
     Raises:
         ConfigError: the request names what does not exist.
+        SampleError: the samples of a city without a map cannot be read.
     """
-    trials = plan(request.names, range(request.seeds), request.folds, request.run_folds, request.split, request.options)
+    trials = _as_recorded(city, request)
     there = _there(city, trials)
     names = [trial.experiment.name for trial in trials if _key(trial) not in there]
     known = known_seconds(city.run_folders())
@@ -147,10 +151,22 @@ def _after(before: Progress, event: dict[str, Any]) -> Progress:
     )
 
 
+def _as_recorded(city: City, request: Request) -> list[Trial]:
+    """Return the trials as their runs will record them: with their kind of folds, and with patches that fill chips."""
+    trials = plan(request.names, range(request.seeds), request.folds, request.run_folds, request.split, request.options)
+    if city.has_map:
+        return [replace(trial, split=trial.split or "spatial") for trial in trials]
+    samples = SampleSet.load(city.region_samples)
+    fitted = {trial.experiment.name: trial.experiment for trial in trials}
+    if PATCH_OPTION not in request.options:
+        fitted = {name: row.fitted_to(samples.meta.chip_px) for name, row in fitted.items()}
+    split = default_split(samples)
+    return [replace(trial, experiment=fitted[trial.experiment.name], split=trial.split or split) for trial in trials]
+
+
 def _key(trial: Trial) -> tuple:
     recipe = json.dumps(trial.experiment.to_dict(), sort_keys=True)
-    # Cities lie on a map: their folds are spatial unless somebody asks otherwise.
-    return trial.experiment.name, trial.seed, trial.fold, trial.folds, trial.split or "spatial", recipe
+    return trial.experiment.name, trial.seed, trial.fold, trial.folds, trial.split, recipe
 
 
 def _there(city: City, trials: list[Trial]) -> set[tuple]:

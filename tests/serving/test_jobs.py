@@ -13,10 +13,14 @@ import pytest
 
 from fusion.city import City, open_city
 from fusion.errors import CityError, ConfigError, RunError
+from fusion.extract.urfc import ingest_urfc
+from fusion.models import MODEL_VERSION
 from fusion.serving import jobs
 from fusion.serving.job_progress import estimate, progress
 from fusion.serving.job_runner import ENDED, RUNNING
 from fusion.serving.jobs import Request, cancel, delete, list_jobs, log_tail, start, status
+from fusion.training.experiments import EXPERIMENTS
+from tests.extract.urfc_folder import write_folder
 from tests.mini_runs import write_runs
 from tests.miniature import build_miniature
 
@@ -287,8 +291,6 @@ def test_estimate_counts_what_is_there_and_adds_up_the_rest(city: City) -> None:
         if vit and run["fold"] == 0:
             run["config"] = {"another": "configuration"}  # of this name once, but not what would be trained today
         else:
-            from fusion.training.experiments import EXPERIMENTS
-
             run["config"] = EXPERIMENTS[run["experiment"]].to_dict()
         (folder / "run.json").write_text(json.dumps(run))
 
@@ -300,6 +302,35 @@ def test_estimate_counts_what_is_there_and_adds_up_the_rest(city: City) -> None:
     assert (other_split.there, other_split.seconds) == (0, pytest.approx(40))  # three of 20 s, two at a time
     nothing = estimate(build_miniature(city.path.parent, "new"), Request(("vit",)))
     assert (nothing.trials, nothing.there, nothing.seconds, nothing.guessed) == (3, 0, None, ("vit",))
+
+
+def test_estimate_knows_the_runs_of_a_city_without_a_map(tmp_path: Path) -> None:
+    ingest_urfc(write_folder(tmp_path / "urfc", users=4), tmp_path / "data" / "urfc")
+    city = open_city(tmp_path / "data" / "urfc")
+    config = EXPERIMENTS["vit"].to_dict()
+    config["network"]["vision"]["patch"] = 25  # of chips of 100 px; the row's own is 24
+    for fold in range(2):
+        write_run(
+            city.runs, "vit", fold, config=config, fold_kind="random", city_fingerprint=city.fingerprint(),
+            seconds={"train": 30.0}, model_version=MODEL_VERSION,
+        )  # fmt: skip
+
+    found = estimate(city, Request(("vit",), folds=3, jobs=1))
+    assert (found.trials, found.there, found.seconds) == (3, 2, pytest.approx(30))
+    assert estimate(city, Request(("vit",), folds=3, split="random")).there == 2
+    assert estimate(city, Request(("vit",), folds=3, split="spatial")).there == 0
+
+
+def write_run(runs: Path, experiment: str, fold: int, **run: object) -> None:
+    """Write what names a finished run of seed 0 and three folds; its results are empty."""
+    folder = runs / f"{experiment}-s0-f{fold}of3-0123abcd"
+    folder.mkdir(parents=True)
+    known = {"id": folder.name, "experiment": experiment, "seed": 0, "fold": fold, "folds": 3, "shipped": False}
+    scores = ("overall_accuracy", "balanced_accuracy", "macro_f1", "confusion", "temperature", "n_test")
+    (folder / "run.json").write_text(json.dumps({**known, **run}))
+    (folder / "metrics.json").write_text(json.dumps(dict.fromkeys(scores, 0)))
+    for name in ("predictions.parquet", "history.csv"):
+        (folder / name).touch()
 
 
 def test_a_real_training_from_start_to_run(tiny_city_root: Path, tmp_path: Path, monkeypatch) -> None:
