@@ -12,6 +12,7 @@ from fusion.models.checks import check_kinds
 from fusion.models.config import NetworkConfig
 
 UNMEASURED = "not measured yet"
+PATCH_OPTION = "network.vision.patch"  # whoever sets it gets this edge, whether or not it divides the chips
 _PYTHON = {"True": True, "False": False, "None": None}  # as Python spells JSON's true, false and null
 
 
@@ -22,7 +23,7 @@ class TrainingConfig:
     Attributes:
         epochs: at most; the cosine ends there.
         batch_size: samples a step.
-        lr, weight_decay: of AdamW; biases and norms do not decay.
+        lr, weight_decay: of AdamW; biases and norms do not decay, tokens and positions do.
         warmup: share of all steps with a linearly growing rate.
         clip: largest norm of the gradient.
         label_smoothing: probability given to all classes alike.

@@ -35,6 +35,7 @@ from fusion.samples.sampleset import SampleSet
 from fusion.samples.split import Fold
 from fusion.training import augment
 from fusion.training.device import pick_precision
+from fusion.training.schedule import warm_up_and_cosine
 
 Progress = Callable[[float, str], None]
 
@@ -250,14 +251,7 @@ def _optimiser(
     groups = [{"params": heavy, "weight_decay": options.weight_decay}, {"params": light, "weight_decay": 0.0}]
     fused = next(model.parameters()).device.type in ("cpu", "cuda")  # a tenth of a step on a CPU
     optimiser = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.95), fused=fused)
-    warm = max(1, round(options.warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
-
-    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return optimiser, warm_up_and_cosine(optimiser, options.warmup, steps)
 
 
 def _colours(samples: SampleSet, rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from fusion.models.network import Network
 from fusion.training import augment
 from fusion.training.data import Batch
 from fusion.training.experiment import TrainingConfig
+from fusion.training.schedule import warm_up_and_cosine
 
 # isort: split
 from lightning.pytorch import LightningModule
@@ -100,20 +101,17 @@ class Task(LightningModule):
         self._labels.clear()
 
     def configure_optimizers(self) -> Any:
-        """AdamW; biases, norms and tokens without decay; linear warm-up, then a cosine to zero, a step at a time."""
+        """AdamW; biases and norms without decay; linear warm-up, then a cosine to zero, a step at a time.
+
+        Biases and norms are what has one axis. Class tokens, positions, bottlenecks and absent tokens have more and
+        decay as matrices do, which many recipes do not let them. Pretraining spares them: `fusion.training.pretrain`.
+        """
         config = self.training_config
         decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
-        warm = max(1, round(config.warmup * self.total_steps))
-
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, self.total_steps - warm))))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        scheduler = warm_up_and_cosine(optimiser, config.warmup, self.total_steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _augmented(self, batch: Batch) -> tuple[Batch, Tensor]:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.metrics.calibration import apply_temperature
 from fusion.models.blocks import Output
+from fusion.models.config import InputSpec
+from fusion.models.network import build_network
 from fusion.training import augment
 from fusion.training.experiment import TrainingConfig
-from fusion.training.infer import correct_logits, probabilities
+from fusion.training.experiments import EXPERIMENTS
+from fusion.training.infer import correct_logits
 from fusion.training.task import Task, class_log_weights
 
 
@@ -34,7 +38,7 @@ def test_correction_turns_a_balanced_posterior_into_bayes_rule() -> None:
 
     corrected = correct_logits(balanced, class_log_weights(labels, 2, 1.0).numpy())
 
-    np.testing.assert_allclose(probabilities(corrected, 1.0), [[2 / 3, 1 / 3]])
+    np.testing.assert_allclose(apply_temperature(corrected, 1.0), [[2 / 3, 1 / 3]])
 
 
 def test_weighted_training_recovers_the_true_posterior() -> None:
@@ -67,7 +71,7 @@ def test_weighted_training_recovers_the_true_posterior() -> None:
 
     optimiser.step(closure)
     corrected = correct_logits(task.network.logits.detach().numpy(), log_weights.numpy())
-    np.testing.assert_allclose(probabilities(corrected, 1.0), [[80 / 84, 4 / 84], [20 / 36, 16 / 36]], atol=1e-3)
+    np.testing.assert_allclose(apply_temperature(corrected, 1.0), [[80 / 84, 4 / 84], [20 / 36, 16 / 36]], atol=1e-3)
 
 
 def test_turned_chips_are_symmetries_and_all_eight_occur() -> None:
@@ -179,6 +183,21 @@ def test_mixup_keeps_targets_probabilities_and_presence() -> None:
     torch.testing.assert_close(mixed_target.sum(1), torch.ones(4))
     torch.testing.assert_close(mixed["image"][:, 0].flatten(1), mixed_target)
     assert mixed["present"].sum() >= 1
+
+
+def test_vectors_alone_are_spared_the_decay() -> None:
+    row = EXPERIMENTS["vit+convlstm-bottleneck"]
+    network = build_network(row.network, InputSpec(chip_px=48))
+    task = Task(network, row.training, torch.zeros(9), total_steps=10)
+
+    decayed, plain = task.configure_optimizers()["optimizer"].param_groups
+
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    heavy = {names[id(parameter)] for parameter in decayed["params"]}
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (row.training.weight_decay, 0.0)
+    assert {"fusion.bottlenecks", "streams.vision.stem.cls_token", "streams.vision.stem.pos_embed"} <= heavy
+    assert all(names[id(parameter)].endswith("bias") or "norm" in names[id(parameter)] for parameter in plain["params"])
+    assert len(decayed["params"]) + len(plain["params"]) == len(names)
 
 
 def test_diverged_loss_raises_before_the_step() -> None:
