@@ -10,7 +10,7 @@ ingest hides more.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 import numpy as np
@@ -19,9 +19,7 @@ import pandas as pd
 from fusion.city import City
 from fusion.errors import CityError, InputError
 from fusion.geo.grid import Cells, parents_at, to_hex
-
-VALID, SUPPRESSED, MISSING = 0, 1, 2
-STATES = ("valid", "suppressed", "missing")  # the words of a release
+from fusion.states import MISSING, STATES, SUPPRESSED, VALID
 
 _MOST_RELEASED = 20_000_000
 
@@ -80,13 +78,7 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
     Raises:
         InputError: as `snapshot`.
     """
-    now = _check_hour(city, hour)
-    span = hours(city)
-    local, here = span.tz_convert(city.info.timezone), now.tz_convert(city.info.timezone)
-    flagged = {flag.date for flag in city.info.flagged}
-    same = (local.hour == here.hour) & ((local.day_of_week >= 5) == (here.day_of_week >= 5)) & (span != now)
-    kept = same & ~np.isin(local.strftime("%Y-%m-%d"), list(flagged))
-    others = list(span[kept])
+    others = usual_hours(city, hour)
     own = snapshot(city, hour, measure)
     own["usual"] = np.nan
     if others:
@@ -103,6 +95,19 @@ def usual(city: City, hour: datetime, measure: str, resolution: int | None = Non
     alone = own["usual"].to_numpy() if len(result) == len(own) else sums["usual"].to_numpy()
     ratio = sums["value"] / sums["usual"].where(sums["usual"] > 0)
     return result.assign(usual=alone, ratio=ratio.to_numpy())[["cell", "value", "usual", "ratio", "state"]]
+
+
+def usual_hours(city: City, hour: datetime) -> list[pd.Timestamp]:
+    """Return the hours that `usual` compares one with: few of them make a poor mean.
+
+    Raises:
+        InputError: the city has no such hour.
+    """
+    now, span = _check_hour(city, hour), hours(city)
+    local, here = span.tz_convert(city.info.timezone), now.tz_convert(city.info.timezone)
+    flagged = [flag.date for flag in city.info.flagged]
+    same = (local.hour == here.hour) & ((local.day_of_week >= 5) == (here.day_of_week >= 5)) & (span != now)
+    return list(span[same & ~np.isin(local.strftime("%Y-%m-%d"), flagged)])
 
 
 def profile(city: City, cell: int, measure: str, resolution: int | None = None) -> pd.DataFrame:
@@ -212,24 +217,6 @@ def coverage(city: City) -> dict[str, float | int]:
     }
 
 
-def cell_coverage(city: City, measure: str) -> pd.DataFrame:
-    """Return how many of the city's hours each cell has, in the fixed order.
-
-    Returns:
-        Columns `cell` uint64, `valid`, `suppressed`, `missing` (hours), `share` (of hours reported: the first two).
-
-    Raises:
-        InputError: the city has no such measure.
-    """
-    rows = _ask(
-        f"""SELECT cell, count(value) AS valid, count_if(hidden) AS suppressed
-            FROM {_published(city, measure)} GROUP BY cell"""
-    )
-    table = rows.set_index("cell").reindex(cells(city)).fillna(0).astype("int64").rename_axis("cell").reset_index()
-    reported = table["valid"] + table["suppressed"]
-    return table.assign(missing=city.info.hours - reported, share=reported / max(city.info.hours, 1))
-
-
 def release(
     city: City, measure: str, wanted: Sequence[datetime] | None = None, resolution: int | None = None
 ) -> pd.DataFrame:
@@ -323,9 +310,7 @@ def _check_hour(city: City, hour: datetime) -> pd.Timestamp:
     stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
     span = hours(city)
     if stamp not in span:
-        spell = (
-            "none yet" if not len(span) else f"{span[0]:%Y-%m-%dT%H:%MZ} to {span[-1] + timedelta(0):%Y-%m-%dT%H:%MZ}"
-        )
+        spell = "none yet" if not len(span) else f"{span[0]:%Y-%m-%dT%H:%MZ} to {span[-1]:%Y-%m-%dT%H:%MZ}"
         raise InputError(f"city {city.name} has no hour {stamp:%Y-%m-%dT%H:%MZ}: its hours are {spell}")
     return stamp
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A part imports only from those in front of it (design: "the house").
 ORDER = [
-    "errors", "classes", "backends",
+    "errors", "classes", "states", "backends",
     "geo", "fingerprint", "commit", "cityinfo", "city", "store", "ingest", "synthetic", "extract",
     "samples",
     "metrics", "models", "training", "analysis",

@@ -119,7 +119,7 @@ def _check_usual(city: City, measure: str, table: pd.DataFrame) -> None:
 def _said(city: City) -> list[str]:
     """Everything that the city says of the counts that it suppresses some of."""
     answers = [json.dumps(inspect_city(city)), json.dumps(store.coverage(city)), repr(store.values(city, "people"))]
-    tables = [store.totals(city, "people"), store.cell_coverage(city, "people"), store.release(city, "outflow", HOURS)]
+    tables = [store.totals(city, "people"), store.release(city, "outflow", HOURS)]
     for resolution, cell in ((None, int(CELLS[0])), (8, PARENT)):
         tables += [store.usual(city, HOURS[0], "people", resolution), store.profile(city, cell, "people", resolution)]
         tables.append(store.release(city, "people", HOURS, resolution))

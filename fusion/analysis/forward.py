@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from fusion.metrics.calibration import apply_temperature
 from fusion.training.data import Batch
-from fusion.training.infer import correct_logits, probabilities
+from fusion.training.infer import correct_logits
 from fusion.training.predict import Predictor
 
 
@@ -13,4 +14,4 @@ def batch_probabilities(predictor: Predictor, batch: Batch) -> np.ndarray:
     with torch.inference_mode():
         logits = predictor.network({name: tensor.to(predictor.device) for name, tensor in batch.items()})
     raw = logits.float().cpu().numpy().astype(np.float64)
-    return probabilities(correct_logits(raw, np.asarray(predictor.card.log_weights)), predictor.card.temperature)
+    return apply_temperature(correct_logits(raw, np.asarray(predictor.card.log_weights)), predictor.card.temperature)

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from fusion.charts.palette import COLOURS, GREY, translucent
 from fusion.city import FlaggedDate
-from fusion.store import MISSING, SUPPRESSED
+from fusion.states import MISSING, SUPPRESSED
 
 FLAG = "#cc3311"
 _WEEKEND = "rgba(110,125,140,0.10)"

@@ -75,7 +75,7 @@ def reliability(
     right = probability.argmax(axis=1) == truth
     edges = np.linspace(0, 1, bins + 1)
     at = (np.searchsorted(edges, confidence, side="left") - 1).clip(0, bins - 1)
-    weight = np.bincount(at, share, bins)
+    weight = np.bincount(at, share, bins).astype(np.float64)
     known = np.where(weight > 0, weight, np.nan)
     return {
         "low": edges[:-1],

@@ -86,40 +86,6 @@ def disagreement(confusion: ArrayLike) -> tuple[float, float]:
     return quantity, float(np.minimum(truth - np.diag(share), predicted - np.diag(share)).sum())
 
 
-def correct_prior(prob: ArrayLike, target: ArrayLike, trained: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Turn the posterior of a model trained under one class prior into that under another.
-
-    Bayes' rule (Saerens, Latinne & Decaestecker, Neural Computation 14(1), 2002): p'(c|x) ~ p(c|x) target_c /
-    trained_c. A class-balanced loss trains under a uniform prior; accuracy is measured under the training data's own.
-
-    Args:
-        prob: (N,classes) posteriors.
-        target: (classes,) prior to correct to, such as the training counts; need not add up to 1.
-        trained: (classes,) prior that the model was trained under; uniform over the classes that `target` has if None.
-
-    Raises:
-        SampleError: a prior is negative, all zero, or zero in training where the target is not.
-    """
-    probability = np.asarray(prob, dtype=np.float64)
-    wanted = np.asarray(target, dtype=np.float64)
-    had = (wanted > 0).astype(np.float64) if trained is None else np.asarray(trained, dtype=np.float64)
-    if (wanted < 0).any() or (had < 0).any() or not wanted.sum() > 0 or ((had == 0) & (wanted > 0)).any():
-        raise SampleError("a class prior is negative, all zero or zero where it is needed: give the training counts")
-    ratio = np.divide(wanted / wanted.sum(), had / had.sum(), out=np.zeros_like(wanted), where=had > 0)
-    shifted = probability * ratio
-    total = shifted.sum(axis=1, keepdims=True)
-    # All mass on classes that the target rules out: nothing is known but the prior.
-    return np.where(total > 0, shifted / np.where(total > 0, total, 1), wanted / wanted.sum())
-
-
-def balanced_prior(counts: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """Return the prior (classes,) that a loss with class weights trains under: counts x weights, added up to 1."""
-    product = np.asarray(counts, dtype=np.float64) * np.asarray(weights, dtype=np.float64)
-    if (product < 0).any() or not product.sum() > 0:
-        raise SampleError("class counts times weights are negative or all zero: give the training counts")
-    return np.asarray(product / product.sum())
-
-
 def _shares(confusion: ArrayLike) -> NDArray[np.float64]:
     matrix = np.asarray(confusion, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.sum() > 0:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fusion.samples.sampleset import MISSING, SUPPRESSED, SampleSet
+from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers, scale_series
+from fusion.states import MISSING, SUPPRESSED
 
 _CHUNK = 1024
 

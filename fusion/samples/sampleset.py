@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.errors import SampleError
+from fusion.states import MISSING, SUPPRESSED, VALID  # noqa: F401  who fills a set takes them from here
 
 VERSION = 1
-VALID, SUPPRESSED, MISSING = 0, 1, 2
 META_FILE = "sampleset.json"
 LAYOUTS = ("days", "hours")
 GRIDS = ("hex", "square")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusion.errors import SampleError
-from fusion.samples.sampleset import VALID, SampleSet
+from fusion.samples.sampleset import SampleSet
+from fusion.states import VALID
 
 _CHUNK = 1024
 _SMALLEST_STD = 1e-6

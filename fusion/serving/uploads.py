@@ -168,19 +168,6 @@ def incoming(root: Path) -> list[Waiting]:
     return sorted(found[:MOST_LISTED], key=lambda one: one.name)
 
 
-def choose_incoming(root: Path, names: Collection[str]) -> list[Path]:
-    """Return the paths of names that `incoming` lists, in its order.
-
-    Raises:
-        InputError: a name is not listed.
-    """
-    listed = {one.name: one.path for one in incoming(root)}
-    unknown = sorted(set(names) - set(listed))
-    if unknown:
-        raise InputError(f"{unknown[0]!r} is not in {INCOMING}/: choose among what is listed there")
-    return [path for name, path in listed.items() if name in names]
-
-
 def _untaken(folder: Path, name: str) -> Path:
     stem, ending = Path(name).stem, Path(name).suffix
     target, number = folder / name, 2

@@ -46,14 +46,6 @@ def correct_logits(logits: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
     return logits - np.asarray(log_weights, dtype=np.float64) if len(log_weights) else logits
 
 
-def probabilities(corrected: np.ndarray, temperature: float) -> np.ndarray:
-    """Return softmax(corrected / temperature), (R,classes), rows summing to 1."""
-    scaled = corrected / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    exponents = np.exp(scaled)
-    return exponents / exponents.sum(axis=1, keepdims=True)
-
-
 def prediction_table(samples: SampleSet, rows: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     """Return the columns id, group, true (class id, None if unlabelled), predicted, p_<class id>.
 

@@ -9,13 +9,14 @@ import torch
 
 from fusion.classes import IDS
 from fusion.errors import RunError
+from fusion.metrics.calibration import apply_temperature
 from fusion.models import torchvision_guard  # noqa: F401  must be imported before timm
 from fusion.models.checkpoint import ModelCard, load_checkpoint
 from fusion.models.network import Network
 from fusion.samples.sampleset import SampleSet
 from fusion.samples.scalers import Scalers
 from fusion.training.device import pick_device
-from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
+from fusion.training.infer import correct_logits, predict_logits, prediction_table
 from fusion.training.runs import WEIGHT_FILES
 
 Progress = Callable[[float, str], None]
@@ -46,7 +47,7 @@ class Predictor:
         """
         self.check(samples)
         logits = predict_logits(self.network, samples, rows, self.scalers, self.device, batch_size, progress)
-        return probabilities(correct_logits(logits, np.asarray(self.card.log_weights)), self.card.temperature)
+        return apply_temperature(correct_logits(logits, np.asarray(self.card.log_weights)), self.card.temperature)
 
     def predict(
         self, samples: SampleSet, rows: np.ndarray, batch_size: int = 128, progress: Progress | None = None

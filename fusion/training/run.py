@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from fusion.classes import IDS
 from fusion.errors import ConfigError, RunBusyError, RunError
-from fusion.metrics.calibration import ece, fit_temperature
+from fusion.metrics.calibration import apply_temperature, ece, fit_temperature
 from fusion.metrics.scores import evaluate
 from fusion.models import MODEL_VERSION, torchvision_guard  # noqa: F401  the guard must precede lightning and timm
 from fusion.models.checkpoint import ModelCard, save_checkpoint
@@ -33,7 +33,7 @@ from fusion.training.cost import count_multiply_adds, measure_latency
 from fusion.training.device import pick_device, pick_precision
 from fusion.training.experiment import Experiment
 from fusion.training.experiments import experiment_named
-from fusion.training.infer import correct_logits, predict_logits, prediction_table, probabilities
+from fusion.training.infer import correct_logits, predict_logits, prediction_table
 from fusion.training.keeper import BEST_FILE, RESUME_FILE
 from fusion.training.measure import measure_similarity
 from fusion.training.recipe import input_spec, run_name
@@ -226,10 +226,10 @@ class _Work:
         predict_s = time.perf_counter() - began
         temperature = fit_temperature(on_validation, samples.labels[fold.validation])
         truth = samples.labels[fold.test].astype(np.int64)
-        probability = probabilities(on_test, temperature)
+        probability = apply_temperature(on_test, temperature)
         metrics = {
             **evaluate(truth, probability, fold.not_evaluable),
-            "ece_before": ece(probabilities(on_test, 1.0), truth),
+            "ece_before": ece(apply_temperature(on_test, 1.0), truth),
             "ece_after": ece(probability, truth),
             "temperature": float(temperature),
             "similarity": measure_similarity(network, samples, fold.test, scalers, self.device),

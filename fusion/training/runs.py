@@ -146,11 +146,6 @@ def stale_reasons(record: RunRecord, city_fingerprint: str, model_version: int =
     return tuple(reasons)
 
 
-def is_stale(record: RunRecord, city: _City) -> bool:
-    """Tell whether a run no longer matches the city's data or this program's models."""
-    return bool(stale_reasons(record, city.fingerprint()))
-
-
 def list_runs(city: _City) -> pd.DataFrame:
     """Return one row a run folder of the city, its own first, then the shipped ones.
 

@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score
 
 from fusion.classes import IDS
 from fusion.errors import SampleError
-from fusion.metrics.scores import balanced_prior, correct_prior, disagreement, evaluate, kappa
+from fusion.metrics.scores import disagreement, evaluate, kappa
 
 
 def _prob(predicted: list[int] | np.ndarray, classes: int = 9) -> np.ndarray:
@@ -92,28 +92,3 @@ def test_bad_input_raises(truth: list[int], prob: np.ndarray, words: str) -> Non
 def test_unknown_class_raises() -> None:
     with pytest.raises(SampleError, match="castle"):
         evaluate([0], np.ones((1, 9)), not_evaluable=["castle"])
-
-
-def test_prior_correction_recovers_the_posterior_of_the_true_prior() -> None:
-    # Two classes with likelihoods 0.9 / 0.2 of what was seen: Bayes under 50:50 and under 10:90.
-    balanced = np.array([[0.9, 0.2]]) / 1.1
-    true = np.array([[0.9 * 0.1, 0.2 * 0.9]]) / (0.9 * 0.1 + 0.2 * 0.9)
-    np.testing.assert_allclose(correct_prior(balanced, [10, 90]), true)
-    np.testing.assert_allclose(correct_prior(true, [1, 1], trained=[10, 90]), balanced)
-
-
-def test_prior_correction_rules_out_absent_classes() -> None:
-    corrected = correct_prior([[0.5, 0.3, 0.2], [0, 0, 1]], [3, 1, 0])
-    np.testing.assert_allclose(corrected, [[1.5 / 1.8, 0.3 / 1.8, 0], [0.75, 0.25, 0]])
-
-
-def test_balanced_weights_train_under_a_uniform_prior() -> None:
-    counts = np.array([10, 30, 60])
-    np.testing.assert_allclose(balanced_prior(counts, 1 / counts), [1 / 3] * 3)
-    np.testing.assert_allclose(balanced_prior(counts, np.ones(3)), [0.1, 0.3, 0.6])
-
-
-@pytest.mark.parametrize(("target", "trained"), [([0, 0], None), ([1, -1], None), ([1, 1], [1, 0])])
-def test_impossible_priors_raise(target: list[float], trained: list[float] | None) -> None:
-    with pytest.raises(SampleError, match="prior"):
-        correct_prior([[0.5, 0.5]], target, trained)

@@ -9,7 +9,7 @@ import pytest
 
 from fusion.errors import InputError
 from fusion.serving import uploads
-from fusion.serving.uploads import choose_incoming, discard, incoming, new_upload, safe_name, store, sweep, waiting
+from fusion.serving.uploads import discard, incoming, new_upload, safe_name, store, sweep, waiting
 
 
 def put(root: Path, token: str, name: str, content: bytes = b"a,b\n1,2\n") -> Path:
@@ -133,15 +133,6 @@ def test_incoming_lists_files_and_folders_but_no_link_and_nothing_hidden(tmp_pat
     found = [(one.name, one.size_bytes, one.is_folder) for one in incoming(tmp_path)]
 
     assert found == [("all.parquet", 3, False), ("july/", 5, True), ("july/20210724.csv", 5, False)]
-    assert choose_incoming(tmp_path, ["july/"]) == [base / "july"]
-
-
-@pytest.mark.parametrize("name", ["../outside.csv", "/etc/passwd", "link.csv", ""])
-def test_what_incoming_does_not_list_is_not_opened(tmp_path: Path, name: str) -> None:
-    (tmp_path / "incoming").mkdir()
-
-    with pytest.raises(InputError, match="is not in incoming/"):
-        choose_incoming(tmp_path, [name])
 
 
 def test_without_the_folder_nothing_is_listed(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from fusion.models import MODEL_VERSION
 from fusion.training.runs import (
     RUN_ID,
     delete_run,
-    is_stale,
     list_runs,
     load_run,
     load_runs,
@@ -136,13 +135,6 @@ def test_list_runs_of_a_city_without_runs_has_the_columns(tmp_path: Path) -> Non
 
     assert table.empty
     assert {"id", "overall_accuracy", "stale", "problem"} <= set(table.columns)
-
-
-def test_is_stale_asks_the_city(tmp_path: Path) -> None:
-    record = load_run(write_run(tmp_path))
-
-    assert not is_stale(record, FakeCity(tmp_path))
-    assert is_stale(record, FakeCity(tmp_path, "city-two"))
 
 
 def test_partners_share_seed_fold_and_data_and_prefer_weights(tmp_path: Path) -> None:
