@@ -140,10 +140,6 @@ class City:
                 found += sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
         return found
 
-    def disk_bytes(self) -> int:
-        """Return the bytes that the folder takes on disk."""
-        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
-
 
 def open_city(name_or_path: str | Path, root: Path | None = None) -> City:
     """Open a city, finishing a commit that a killed writer left.

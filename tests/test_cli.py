@@ -1,6 +1,7 @@
 """The command line: exit codes, one clear line, and the whole way from an export to a quality report."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,22 @@ def test_bad_arguments_get_one_line_and_exit_2(
     assert [name for name in sorted(path.name for path in data.iterdir()) if not name.endswith(".lock")] == [
         name for name in before if not name.endswith(".lock")
     ]
+
+
+def test_cities_are_listed_while_files_of_theirs_vanish(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = sum(path.stat().st_size for path in (data / "zhengzhou-demo").rglob("*") if path.is_file())
+    walk, glob = os.walk, Path.rglob
+    monkeypatch.setattr("os.walk", lambda top: [*walk(top), (str(top), [], ["gone.parquet"])])
+    # What is listed as a file and is none by the time it is asked for its size.
+    monkeypatch.setattr("pathlib.Path.rglob", lambda path, pattern: [*glob(path, pattern), path / "gone.parquet"])
+    is_file = Path.is_file
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: path.name == "gone.parquet" or is_file(path))
+
+    assert main(["cities", "--json"]) == 0
+
+    assert [row["bytes"] for row in json.loads(capsys.readouterr().out)] == [there]
 
 
 def test_cities_lists_and_deletes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,7 @@ def cities(
     Example: python -m fusion cities
     """
     from fusion.city import delete_city, list_cities, open_city
+    from fusion.serving.storage import disk_use
 
     if delete is not None:
         delete_city(open_city(delete))
@@ -69,7 +70,7 @@ def cities(
             "hours": city.info.hours,
             "imagery": city.has_imagery,
             "functions": city.has_functions,
-            "bytes": city.disk_bytes(),
+            "bytes": disk_use(city)["total"],
         }
         for city in list_cities()
     ]

@@ -5,8 +5,8 @@ likes, and an ingest gives every answer a new address.
 """
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -16,9 +16,8 @@ from fusion.city import City
 HOUR_FORMAT = "%Y-%m-%dT%HZ"
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """A file as it lay on disk: a key for caches. Size is -1 where there is no file."""
+class Stamp(NamedTuple):
+    """A file as it lay on disk: a key for caches. Size in bytes, -1 where there is no file."""
 
     path: str
     size: int

@@ -15,19 +15,9 @@ import streamlit as st
 from fusion import city as cities_on_disk
 from fusion import store
 from fusion.city import City
+from fusion.serving.addresses import Stamp, stamp
 from fusion.serving.scale import Scale, scale_of
 from fusion.serving.tiles import chip_of_cell
-
-Stamp = tuple[str, int, int]
-
-
-def stamp(path: Path) -> Stamp:
-    """Return path, size in bytes and modification time in ns; -1 and 0 where there is no such file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return str(path), -1, 0
-    return str(path), found.st_size, found.st_mtime_ns
 
 
 def remember(question: Callable[..., Any], files: Iterable[Path], *arguments: Any) -> Any:
