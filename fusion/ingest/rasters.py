@@ -12,6 +12,7 @@ import pyproj.exceptions
 import rasterio
 import rasterio.errors
 import rasterio.warp
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
@@ -27,6 +28,14 @@ _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 BYTES = "uint8"
 _DTYPES = (BYTES, "uint16", "int16", "uint32", "int32", "float32", "float64")
 
+
+# GDAL's own errors come through where rasterio has no name for them; its errors of reference systems stand apart.
+GDAL_ERRORS = (rasterio.errors.RasterioError, rasterio.errors.CRSError, CPLE_BaseError)
+_LATITUDES = 91.0  # the margin of a map of the world may reach a little past the pole
+# Pixels of a city: a few thousand kilometres of 10 m; and what any file may be brought to, however few it has.
+_MOST_PIXELS = 250_000**2
+_FREE_PIXELS = 100_000_000
+_MOST_TIMES = 50  # seven pixels across for one that the files have: finer shows nothing more
 
 # Pixels only: other drivers read descriptions (VRT, WMS, STAC, tile indexes) that lead to other files and hosts.
 DRIVERS = ("GTiff", "JPEG", "PNG", "JP2OpenJPEG", "HFA", "ENVI")
@@ -93,9 +102,8 @@ def open_raster(path: Path) -> Iterator[rasterio.DatasetReader]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             image = rasterio.open(path)
-    except rasterio.errors.RasterioError as error:
-        why = str(error).replace(str(path), path.name)
-        raise InputError(f"{path.name} cannot be read as an image ({why}): give a GeoTIFF") from None
+    except GDAL_ERRORS as error:
+        raise InputError(f"{path.name} cannot be read as an image ({_why(error, path)}): give a GeoTIFF") from None
     with image:
         if image.driver not in DRIVERS:
             raise InputError(f"{path.name} is of kind {image.driver}: give a GeoTIFF")
@@ -107,8 +115,8 @@ def broken_file(path: Path) -> Iterator[None]:
     """Turn a failing read of one file into one line."""
     try:
         yield
-    except rasterio.errors.RasterioError as error:
-        why = " ".join(str(error.__cause__ or error).replace(str(path), path.name).split())
+    except GDAL_ERRORS as error:
+        why = _why(error.__cause__ or error, path)
         raise InputError(f"{path.name} is broken: its pixels cannot be read ({why}): get the file again") from None
 
 
@@ -137,18 +145,46 @@ def look_at(path: Path, bands: Bands | None = None) -> Source:
                 f"{path.name} has pixels of {', '.join(sorted(found))}: convert them to one of {', '.join(_DTYPES)} "
                 "(gdal_translate -ot)"
             )
-        try:
-            left, bottom, right, top = rasterio.transform.array_bounds(image.height, image.width, image.transform)
-            # South-up images have their top below their bottom.
-            box = min(left, right), min(bottom, top), max(left, right), max(bottom, top)
-            extent = rasterio.warp.transform_bounds(crs, 4326, *box)
-        except rasterio.errors.RasterioError as error:
-            raise InputError(
-                f"{path.name}: its reference system cannot be brought to WGS-84 ({error}): save it with an EPSG code"
-            ) from None
-        if not np.isfinite(extent).all():
-            raise InputError(f"{path.name} lies outside its own reference system: check its georeference")
-        return Source(path, chosen, found.pop(), crs, extent, image.width * image.height)
+        return Source(path, chosen, found.pop(), crs, extent_of(image, path, crs), image.width * image.height)
+
+
+def extent_of(image: rasterio.DatasetReader, path: Path, crs: rasterio.CRS) -> Bounds:
+    """Return an image's box in degrees, WGS-84.
+
+    Args:
+        image: the open file.
+        path: its path, for messages.
+        crs: its reference system.
+
+    Raises:
+        InputError: its coordinates are none of that system, or the system has no place on the ground.
+    """
+    left, bottom, right, top = rasterio.transform.array_bounds(image.height, image.width, image.transform)
+    # South-up and mirrored images have their top below their bottom, or their right on the left.
+    west, south, east, north = min(left, right), min(bottom, top), max(left, right), max(bottom, top)
+    if image.transform.is_degenerate:
+        raise InputError(f"{path.name} has pixels without a size: save it as a georeferenced GeoTIFF")
+    if crs.is_geographic and max(-south, north) > _LATITUDES:
+        raise InputError(
+            f"{path.name} reaches from latitude {south:.3f} to {north:.3f}, which no place has: its longitude and "
+            "latitude look swapped; save it with longitude as x, or with the reference system that it has"
+        )
+    try:
+        extent = rasterio.warp.transform_bounds(crs, 4326, west, south, east, north)
+    except GDAL_ERRORS as error:
+        known = crs.is_geographic or crs.is_projected
+        why = _why(error, path) if known else "it is a local one, whose place on the ground is not told"
+        raise InputError(
+            f"{path.name}: its reference system cannot be brought to WGS-84 ({why}): save it with an EPSG code"
+        ) from None
+    if not np.isfinite(extent).all():
+        raise InputError(f"{path.name} lies outside its own reference system: check its georeference")
+    return extent
+
+
+def _why(error: BaseException, path: Path) -> str:
+    """What GDAL says, on one line that does not go on for ever and names no folder."""
+    return " ".join(str(error).replace(str(path), path.name).split())[:200]
 
 
 def _pick_bands(image: rasterio.DatasetReader, name: str, wanted: Bands | None) -> Bands:
@@ -192,31 +228,64 @@ def lay_grid(sources: list[Source], crs: pyproj.CRS, pixel_m: float | None) -> t
     Returns:
         The grid, and each file in its coordinates.
     """
-    target = rasterio.CRS.from_user_input(crs)
     placed, own = [], []
     for source in sources:
-        with open_raster(source.path) as image:
-            if source.crs == target and is_north_up(image.transform):
-                transform, width, height = image.transform, image.width, image.height
-            else:
-                # GDAL follows the image's own transform: the bounds of a turned one are not its corners.
-                with WarpedVRT(image, src_crs=source.crs, crs=target) as vrt:
-                    transform, width, height = vrt.transform, vrt.width, vrt.height
-            placed.append(
-                Placed(
-                    source, rasterio.transform.array_bounds(height, width, transform), min(transform.a, -transform.e)
-                )
-            )
-            own.append(transform)
+        transform, width, height = _on_system(source, rasterio.CRS.from_user_input(crs))
+        box = rasterio.transform.array_bounds(height, width, transform)
+        placed.append(Placed(source, box, min(transform.a, -transform.e)))
+        own.append(transform)
     finest = min(own, key=lambda transform: transform.a * -transform.e)
-    x_m, y_m = (pixel_m, pixel_m) if pixel_m else (finest.a, -finest.e)
     boxes = [one.box for one in placed]
+    natural = _grid_around(boxes, crs, finest, finest.a, -finest.e)
+    grid = _grid_around(boxes, crs, finest, pixel_m, pixel_m) if pixel_m else natural
+    _check_size(grid, natural, sources)
+    return grid, placed
+
+
+def _on_system(source: Source, target: rasterio.CRS) -> tuple[Affine, int, int]:
+    """Return the transform, width and height of a file in a reference system, north-up."""
+    with open_raster(source.path) as image:
+        if source.crs == target and is_north_up(image.transform):
+            return image.transform, image.width, image.height
+        try:
+            # GDAL follows the image's own transform: the bounds of a turned one are not its corners.
+            with WarpedVRT(image, src_crs=source.crs, crs=target) as vrt:
+                return _north_up(vrt.transform, vrt.width, vrt.height), vrt.width, vrt.height
+        except GDAL_ERRORS as error:
+            why = _why(error, source.path)
+            raise InputError(
+                f"{source.path.name} cannot be laid beside the others ({why}): check its georeference"
+            ) from None
+
+
+def _north_up(transform: Affine, width: int, height: int) -> Affine:
+    """Lay the same box out from its north-west corner: GDAL keeps a mirrored image's transform as it is."""
+    west, south, east, north = rasterio.transform.array_bounds(height, width, transform)
+    return Affine(abs(transform.a), 0.0, min(west, east), 0.0, -abs(transform.e), max(south, north))
+
+
+def _grid_around(boxes: list[Bounds], crs: pyproj.CRS, finest: Affine, x_m: float, y_m: float) -> Grid:
     # On the finest file's own pixels: where nothing has to be turned, nothing is blurred.
     left = finest.c - np.ceil((finest.c - min(box[0] for box in boxes)) / x_m - 1e-6) * x_m
     top = finest.f + np.ceil((max(box[3] for box in boxes) - finest.f) / y_m - 1e-6) * y_m
     width = int(np.ceil((max(box[2] for box in boxes) - left) / x_m - 1e-6))
     height = int(np.ceil((top - min(box[1] for box in boxes)) / y_m - 1e-6))
-    return Grid(crs, Affine(x_m, 0.0, left, 0.0, -y_m, top), max(width, 1), max(height, 1)), placed
+    return Grid(crs, Affine(x_m, 0.0, left, 0.0, -y_m, top), max(width, 1), max(height, 1))
+
+
+def _check_size(grid: Grid, natural: Grid, sources: list[Source]) -> None:
+    """Refuse pixels that no disk holds, or far finer than the files are: drawing them would not end."""
+    most = min(_MOST_PIXELS, max(_FREE_PIXELS, _MOST_TIMES * natural.width * natural.height))
+    count = grid.width * grid.height
+    if count <= most:
+        return
+    finest = float(np.sqrt(grid.transform.a * -grid.transform.e * count / most)) * 1.01
+    step = 10.0 ** (np.floor(np.log10(finest)) - 1)
+    names = sources[0].path.name if len(sources) == 1 else f"{len(sources)} files"
+    raise InputError(
+        f"{names}: {grid.width} x {grid.height} pixels of {grid.transform.a:g} m are more than the {most} that pay: "
+        f"take --pixel-m {np.ceil(finest / step) * step:g} or more, and only files of one city"
+    )
 
 
 def is_north_up(transform: Affine) -> bool:

@@ -13,13 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pyogrio
 import pyogrio.errors
-import rasterio
-import rasterio.errors
-import rasterio.warp
 
 from fusion.errors import InputError
 from fusion.ingest.presets import preset
-from fusion.ingest.rasters import open_raster
+from fusion.ingest.rasters import GDAL_ERRORS, extent_of, open_raster
 from fusion.ingest.tables import open_table
 
 VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".zip", ".fgb")
@@ -143,11 +140,11 @@ def _raster(file: Path) -> dict[str, object]:
                 "pixel": abs(float(source.transform.a)) or abs(float(source.transform.b)),
             }
             if source.crs:
-                box = rasterio.warp.transform_bounds(source.crs, "EPSG:4326", *source.bounds)
+                box = extent_of(source, file, source.crs)
                 row |= dict(zip(("west", "south", "east", "north"), map(float, box), strict=True))
             else:
                 row["problem"] = "no reference system: save it with one (gdal_edit -a_srs EPSG:...)"
-    except (InputError, rasterio.errors.RasterioError, OSError, ValueError) as error:
+    except (InputError, *GDAL_ERRORS, OSError, ValueError) as error:
         row["problem"] = str(error).splitlines()[0]
     return row
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import geopandas
 import pytest
+import rasterio
 import shapely
+from rasterio.transform import Affine
 
 from fusion.errors import InputError
 from fusion.serving.previews import preview_functions, preview_imagery, preview_urfc
@@ -24,6 +26,21 @@ def test_imagery_is_described_and_what_is_none_says_why(tmp_path: Path) -> None:
     assert good["crs"] == "EPSG:32649"
     assert good["west"] < city.info.bounds[0] < city.info.bounds[2] < good["east"]
     assert "text.tif" in bad["problem"]
+
+
+@pytest.mark.parametrize(
+    ("crs", "problem"),
+    [('LOCAL_CS["site",UNIT["metre",1]]', "it is a local one"), ("EPSG:4326", "latitude 113.640 to 113.650")],
+)
+def test_an_image_without_a_place_says_so(tmp_path: Path, crs: str, problem: str) -> None:
+    profile = {"driver": "GTiff", "count": 3, "height": 100, "width": 100, "dtype": "uint8"}
+    swapped = Affine(1e-4, 0, 34.76, 0, -1e-4, 113.65)
+    with rasterio.open(tmp_path / "a.tif", "w", crs=rasterio.CRS.from_user_input(crs), transform=swapped, **profile):
+        pass
+
+    (row,) = preview_imagery([tmp_path / "a.tif"]).to_dict("records")
+
+    assert problem in row["problem"]
 
 
 def test_polygons_tell_their_columns_and_values(tmp_path: Path) -> None:
