@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fusion.cli import app, main
+from fusion.cli.console import read_lines
 
 COMMANDS = [
     [command.name or command.callback.__name__.replace("_", "-")]
@@ -42,6 +43,13 @@ def test_experiments_are_listed_with_command_and_expected_accuracy(capsys: pytes
     assert main(["experiments"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert all(row["command"] in shown and row["expected"] in shown for row in rows.values())
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_list_of_cells_may_begin_with_a_byte_order_mark(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "cells.txt").write_text(f"{mark}8940e1b2d2bffff\r\n\n 8940e1b2d2fffff\n", encoding="utf-8")
+
+    assert read_lines(tmp_path / "cells.txt") == ["8940e1b2d2bffff", "8940e1b2d2fffff"]
 
 
 @pytest.mark.parametrize(

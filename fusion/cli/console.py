@@ -23,7 +23,7 @@ _progress: ContextVar[str] = ContextVar("progress", default="line")
 def read_lines(path: Path) -> list[str]:
     """Read a text file of one item a line; InputError where there is none."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read ({error}): give a text file with one H3 cell a line, or `all`"

@@ -154,10 +154,12 @@ def from_hex(texts: Sequence[str]) -> Cells:
     for row, text in enumerate(texts):
         try:
             cell = h3.str_to_int(text)
-        except (ValueError, TypeError, H3BaseException):
-            cell = 0
+        except (ValueError, TypeError, OverflowError, H3BaseException):
+            cell = 0  # a decimal index, read as hexadecimal, has more than 64 bits
         if not h3.is_valid_cell(cell):
-            raise InputError(f"item {row}, {text!r}, is not an H3 cell: give H3 indexes such as 8940e1b2d2bffff")
+            raise InputError(
+                f"item {row}, {text!r}, is not an H3 cell: give hexadecimal H3 indexes such as 8940e1b2d2bffff"
+            )
         cells[row] = cell
     return cells
 

@@ -12,7 +12,7 @@ from fusion.errors import InputError
 from fusion.geo import grid
 from fusion.geo.grid import Cells
 
-_LIST = re.compile(r"[\s,;\"'\[\]]+")
+_LIST = re.compile(r"[\s,;\"'\[\]\ufeff]+")  # a list copied from a file may begin with its byte order mark
 _WGS84 = ("CRS84", "4326")
 
 

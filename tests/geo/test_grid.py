@@ -133,3 +133,10 @@ def test_bad_resolution_and_bad_texts_are_refused():
         grid.cells_at([113.6], [34.7], 16)
     with pytest.raises(InputError, match="item 1, 'x', is not an H3 cell"):
         grid.from_hex(["8928308280fffff", "x"])
+
+
+@pytest.mark.parametrize("text", ["617700169958293503", "-1", "-8928308280fffff", "f" * 20, "f" * 16, ""])
+def test_numbers_that_are_no_cells_are_refused(text):
+    """Decimal, negative, or of more than 64 bits: H3 itself fails on these instead of saying no."""
+    with pytest.raises(InputError, match=f"item 0, '{text}', is not an H3 cell: give hexadecimal H3 indexes such as"):
+        grid.from_hex([text])

@@ -79,6 +79,12 @@ def test_a_list_may_be_parted_in_any_way_and_repeat_itself() -> None:
     assert outside == []
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_cell() -> None:
+    chosen, _ = read_cells(f"\ufeff{grid.to_hex(CELLS[:1])[0]}\n", CELLS, 9)
+
+    assert chosen.tolist() == CELLS[:1].tolist()
+
+
 def test_a_coarser_cell_stands_for_its_children_and_strangers_are_named() -> None:
     parent = int(grid.parents_at([CENTRE], 8)[0])
     stranger = grid.to_hex(grid.cells_at([0.0], [0.0], 9))[0]
@@ -94,6 +100,7 @@ def test_a_coarser_cell_stands_for_its_children_and_strangers_are_named() -> Non
     [
         ("  ", "names no cell"),
         ("hello", "not an H3 cell"),
+        (str(CENTRE), "not an H3 cell: give hexadecimal"),
         (grid.to_hex(grid.cells_at([113.65], [34.75], 10))[0], "resolution 10"),
     ],
 )  # fmt: skip
