@@ -10,7 +10,7 @@ import pandas as pd
 from fusion.errors import InputError
 from fusion.ingest.archives import unpack
 from fusion.ingest.exports import Source, list_sources, open_all
-from fusion.ingest.numerals import as_number
+from fusion.ingest.numerals import as_number, plain_id
 from fusion.ingest.options import FunctionOptions
 from fusion.ingest.presets import H3_HEADERS, LAT_HEADERS, LON_HEADERS, WKT_HEADERS, find_header, preset
 from fusion.ingest.scan import connect
@@ -145,7 +145,7 @@ def _read_rows(table: Table, roles: _Roles, scratch: Path) -> tuple[pd.DataFrame
     """Read a table's rows (file, row, value, p0, p1, share, text), and its lines that are none (file, row, text)."""
     names = [table.sql_of(column) for column in table.columns if not table.type_of(column).startswith("BLOB")]
     told = ", ".join(f"coalesce({name}::VARCHAR, '')" for name in names)
-    levels = [f"coalesce(trim({table.sql_of(column)}::VARCHAR), '')" for column in roles.field]
+    levels = [f"coalesce({plain_id(f'{table.sql_of(column)}::VARCHAR')}, '')" for column in roles.field]
     columns = {
         "number": "file_row_number" if not table.is_text else "row_number() OVER () - 1",
         "value": levels[0] if len(levels) == 1 else f"concat_ws(';', {', '.join(levels)})",

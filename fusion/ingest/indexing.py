@@ -10,6 +10,7 @@ from fusion.errors import InputError
 from fusion.geo.grid import Bounds
 from fusion.ingest.columns import Roles
 from fusion.ingest.lattice import grid_of_options
+from fusion.ingest.numerals import plain_ids
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.places import Places, places_at_points, places_of_cells, places_of_grid, places_of_wkt
 from fusion.ingest.presets import Preset
@@ -52,7 +53,7 @@ def index_places(
         return places_of_towers(ids, rows, towers, datum, resolution, frame)
     if roles.kind == "wkt":
         return places_of_wkt(where["p0"], rows, datum, resolution, frame)
-    squares = where["p0"] if len(roles.place) == 1 else where["p0"] + "_" + where["p1"]
+    squares = where["p0"] if len(roles.place) == 1 else plain_ids(where["p0"]) + "_" + plain_ids(where["p1"])
     regular = grid_of_options(options)
     if regular is not None:
         lon, lat, known = regular.centres(squares)

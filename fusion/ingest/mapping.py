@@ -1,5 +1,6 @@
 """From the classes of a land-use file or of points of interest to the nine functions."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -9,6 +10,7 @@ from fusion.classes import FUNCTIONS, IDS
 from fusion.errors import InputError
 
 UNMAPPED = -1
+_WHOLE = re.compile(r"^(\d+)\.0+$")
 _LINE = "write lines such as 'R2' = 'residential'"
 
 
@@ -104,5 +106,6 @@ def _parse(name: str, text: str) -> Mapping:
         if value.endswith("*"):
             beginnings[value[:-1]] = index
         else:
-            exact[value.strip()] = index
+            # As the classes of files are compared: a column of floats spells 101 as 101.0.
+            exact[_WHOLE.sub(r"\1", value.strip())] = index
     return Mapping(name, exact, tuple(sorted(beginnings.items(), key=lambda item: -len(item[0]))))

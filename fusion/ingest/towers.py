@@ -18,7 +18,7 @@ from fusion.errors import InputError
 from fusion.geo.grid import Bounds
 from fusion.ingest import presets
 from fusion.ingest.columns import Roles
-from fusion.ingest.numerals import as_number
+from fusion.ingest.numerals import as_number, plain_ids
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.places import Places, places_at_points
 from fusion.ingest.presets import Preset, find_header
@@ -160,7 +160,7 @@ def tower_keys(parts: list[pd.Series], loosely: bool = False) -> pd.Series:
         parts: columns of one length.
         loosely: any separator inside is one, so that `4301-12` equals the parts 4301 and 12.
     """
-    texts = [part.astype("string").str.strip().str.replace(r"^(\d+)\.0+$", r"\1", regex=True) for part in parts]
+    texts = [plain_ids(part) for part in parts]
     texts = [text.mask(text == "") for text in texts]
     key = texts[0]
     for text in texts[1:]:

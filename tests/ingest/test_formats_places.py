@@ -145,6 +145,32 @@ def test_row_and_column_in_two_columns(tmp_path):
     assert cells == [cell_at(113.635, 34.775)]
 
 
+FLOATS = {"grid_id": "row+col", "grid_origin": "113.6,34.7", "grid_size": "0.01deg"}
+
+
+@pytest.mark.parametrize(("row", "column"), [("7.0", "3.0"), (" 7.000", "3"), ("7", "3.0 ")])
+def test_row_and_column_of_floats(tmp_path, row, column):
+    cells = cells_of(tmp_path, "time,row,col,people", f"2021-07-24 08:00,{row},{column},100", **FLOATS)
+    assert cells == [cell_at(113.635, 34.775)]
+
+
+def test_row_and_column_that_parquet_holds_as_floats(tmp_path):
+    table = pd.DataFrame({"time": ["2021-07-24 08:00"] * 2, "row": [7.0, 12.0], "col": [3.0, 5.5], "people": 100})
+    table.to_parquet(tmp_path / "a.parquet")
+    quality = ingest_signaling([tmp_path / "a.parquet"], tmp_path / "town", SignalingOptions(**FLOATS))
+    assert store.cells(open_city(tmp_path / "town")).tolist() == [cell_at(113.635, 34.775)]
+    assert quality["rejected_by_reason"] == {"unknown_grid_id": 1}
+
+
+def test_row_and_column_of_floats_in_a_file_of_squares(tmp_path):
+    """Ids of a file may be negative: it is looked up, not computed."""
+    square = {"type": "Polygon", "coordinates": [[[113.63, 34.77], [113.64, 34.77], [113.64, 34.78], [113.63, 34.77]]]}
+    feature = {"type": "Feature", "properties": {"id": "-7_3"}, "geometry": square}
+    (tmp_path / "g.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    options = {"grid_id": "row+col", "grid": tmp_path / "g.geojson", "grid_property": "id"}
+    assert len(cells_of(tmp_path, "time,row,col,people", "2021-07-24 08:00,-7.0,3.0,100", **options)) == 1
+
+
 def test_the_corner_has_the_exports_datum(tmp_path):
     lon, lat = datum.wgs84_to_gcj02(*HERE)
     origin = f"{float(lon) - 0.005},{float(lat) - 0.005}"

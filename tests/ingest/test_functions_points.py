@@ -131,6 +131,31 @@ def test_levels_in_several_columns_are_joined(tmp_path, town):
     assert labels(town) == {CENTRE: ("hospital", 1.0)}
 
 
+@pytest.mark.parametrize("ending", [".csv", ".xlsx", ".parquet"])
+@pytest.mark.parametrize("key", ["502", "502.0"])
+def test_codes_that_a_table_holds_as_floats(tmp_path, town, ending, key):
+    """As of a Shapefile, in whatever way the mapping spells them; 502.5 is another class."""
+    x, y = at(CENTRE)
+    table = pd.DataFrame({"class": [502.0, 502.0, 502.5], "lon": [x] * 3, "lat": [y] * 3})
+    file = tmp_path / f"p{ending}"
+    write = {".csv": table.to_csv, ".xlsx": table.to_excel, ".parquet": table.to_parquet}[ending]
+    write(file, index=False)
+    (tmp_path / "m.toml").write_text(f'"{key}" = "school"')
+    report = ingest_functions(file, town, FunctionOptions("class", tmp_path / "m.toml"))["functions"]
+    assert labels(town) == {CENTRE: ("school", 1.0)}
+    assert report["unmapped"] == {"502.5": 1}
+
+
+def test_a_shipped_mapping_finds_codes_of_floats_and_so_do_levels(tmp_path, town):
+    x, y = at(CENTRE)
+    ingest_functions(poi(tmp_path / "p.csv", [f"101.0,{x},{y}"]), town, FunctionOptions("type", "euluc"))
+    assert labels(town) == {CENTRE: ("residential", 1.0)}
+    (tmp_path / "m.toml").write_text('"5;2" = "hospital"')
+    file = poi(tmp_path / "q.csv", [f"5.0,2.0,{x},{y}"], "a,b,lon,lat")
+    ingest_functions(file, town, FunctionOptions("a+b", tmp_path / "m.toml"))
+    assert labels(town) == {CENTRE: ("hospital", 1.0)}
+
+
 @pytest.mark.parametrize("ending", [".xlsx", ".parquet", ".zip"])
 def test_points_in_other_containers(tmp_path, town, ending):
     x, y = at(CENTRE)
