@@ -42,9 +42,10 @@ def _show_overview(city: City, ablation: Ablation) -> None:
     compared, expected = view.by_chance(ablation)
     st.caption(
         t(
-            "A row is proven better or worse where the 95 % interval of its difference to its reference row excludes "
-            "zero. {n} rows were compared without correction, so about {expected:.1f} of them would seem proven by "
-            "chance alone; the few declared questions, corrected together, stand on Compare.",
+            "Counted are rows whose 95 % interval of the difference to their reference row lies above or below 0. {n} "
+            "rows were compared without correction, so about {expected:.1f} of them would do so by chance alone. Here "
+            "single models are compared, averaged over seeds; Compare tests the few declared questions on ensembles of "
+            "the seeds, corrected together, and the two can disagree.",
             n=compared,
             expected=expected,
         )
@@ -65,7 +66,7 @@ def _show_axis(city: City, ablation: Ablation) -> None:
     lang = language.current()
     st.markdown("\n".join(f"- {sentence}" for sentence in view.findings(result, lang, t)))
     st.caption(_notes(ablation, result))
-    components.table_under(view.axis_rows(result, lang), f"{city.name}-{axis}", ablating.axis_columns())
+    components.table_under(city, view.axis_rows(result, lang), axis, ablating.axis_columns())
     if result.missing:
         st.caption(t("Declared and not run yet: {names}.", names=t(", ").join(result.missing)))
         st.code(ablation.command(axis), language="bash", wrap_lines=True)

@@ -102,6 +102,8 @@ def _moving(city: City, measure: str, view: str, resolution: int, opacity: float
         with left:
             _map(city, cell, hour, measure, view, resolution, opacity)
             legend.activity_legend(city, caches.scale(city, measure, resolution, view), measure, view)
+            if view == "usual":
+                st.caption(_usual_words(city, hour))
             own = None if resolution == city.info.resolution else resolution
             activity_downloads.show(city, len(caches.cells(city, own)), hour, measure, own)
         with right:
@@ -168,6 +170,16 @@ def _opening(city: City) -> maps.View:
     return st.session_state[key]
 
 
+def _usual_words(city: City, hour: pd.Timestamp) -> str:
+    """Say of how many days the usual hour is the mean."""
+    days = len(store.usual_hours(city, hour))
+    if hour.tz_convert(city.info.timezone).day_of_week >= 5:
+        said = t("Usual: the mean of the same hour on the other weekend days that are not flagged; here {n}.", n=days)
+    else:
+        said = t("Usual: the mean of the same hour on the other working days that are not flagged; here {n}.", n=days)
+    return said if days > 1 else said + t(" ") + t("So few say little of what is usual.")
+
+
 def _curves(city: City, cell: int | None, hour: pd.Timestamp, measure: str) -> None:
     """Show the week of the chosen cell and of the whole city."""
     info = city.info
@@ -179,13 +191,13 @@ def _curves(city: City, cell: int | None, hour: pd.Timestamp, measure: str) -> N
         st.plotly_chart(
             profile_figure(profile, unit, info.timezone, info.flagged, lang, hour=hour), key="profile", config=_PLAIN
         )
-        components.table_under(_named(profile, city), f"{city.name}-{name}-{measure}")
+        components.table_under(city, _named(profile, city), f"{name}-{measure}")
     totals = caches.totals(city, measure)
     st.subheader(t("Whole city"))
     st.plotly_chart(
         totals_figure(totals, unit, info.timezone, info.flagged, lang, hour=hour), key="totals", config=_PLAIN
     )
-    components.table_under(_named(totals, city), f"{city.name}-total-{measure}")
+    components.table_under(city, _named(totals, city), f"total-{measure}")
 
 
 _PLAIN = {"displayModeBar": False, "scrollZoom": False}

@@ -71,7 +71,7 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
                     "those with neighbours (dotted, and the oracle) bound a model that looks around itself."
                 )
             )
-    components.table_under(view.accuracy_table(comparison), f"{city.name}-accuracy", comparing.accuracy_columns())
+    components.table_under(city, view.accuracy_table(comparison), "accuracy", comparing.accuracy_columns())
 
 
 def _accuracy_notes(comparison: Comparison) -> list[str]:
@@ -141,7 +141,7 @@ def _show_classes(city: City, comparison: Comparison) -> None:
     if unknown:
         text += " " + t("Not evaluable here: {names}.", names=t(", ").join(unknown))
     st.caption(text)
-    components.table_under(view.class_table(comparison), f"{city.name}-f1")
+    components.table_under(city, view.class_table(comparison), "f1")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def _show_totals(city: City) -> None:
         alt=t("Sum over all valid cells by hour"),
     )
     st.caption(t("Sum over the cells that report a value; suppressed and missing cells add nothing. Local time."))
-    components.table_under(totals, f"{city.name}-totals-{measure}")
+    components.table_under(city, totals, f"totals-{measure}")
 
 
 def _show_classes(city: City) -> None:
@@ -115,7 +115,7 @@ def _show_classes(city: City) -> None:
     )
     largest, smallest = int(counts.max()), int(counts.min())
     st.caption(t("Largest class against smallest: {ratio:.0f} to 1.", ratio=largest / max(smallest, 1)))
-    components.table_under(counts.rename_axis("function").reset_index(name="cells"), f"{city.name}-functions")
+    components.table_under(city, counts.rename_axis("function").reset_index(name="cells"), "functions")
 
 
 def _show_headline(city: City) -> None:

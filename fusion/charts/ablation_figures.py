@@ -25,7 +25,7 @@ _WORDS = {
     "reference": {"en": "reference", "zh": "参照"},
     "better": {"en": "better", "zh": "更好"},
     "worse": {"en": "worse", "zh": "更差"},
-    "open": {"en": "not proven", "zh": "未证实"},
+    "open": {"en": "interval holds 0", "zh": "区间含 0"},
     "right": {"en": "right of the line: better →", "zh": "线右侧：更好 →"},
     "millions": {"en": "million multiply-adds a cell", "zh": "百万次乘加/单元"},
 }

@@ -155,13 +155,14 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
     """Draw accuracy against a cost that every machine agrees on; a number a mark, since names of a dozen would meet.
 
     Args:
-        accuracy: experiment, modality, accuracy, rank (the number that stands in the mark) and the costs; rows that do
-            not know `cost` are left out.
+        accuracy: experiment, modality, accuracy, low, high, rank (the number that stands at the mark) and the costs;
+            rows that do not know `cost` are left out.
         cost: "multiply_adds" (of a cell) or "parameters".
         lang: `en` or `zh`.
     """
     known = accuracy.dropna(subset=[cost])
     ticks = _log_ticks(known[cost] / 1e6)
+    sides = _free_sides(np.log10(known[cost]), known["accuracy"] * 100)
     figure = go.Figure()
     for modality in MODALITIES:
         rows = known[known["modality"] == modality]
@@ -172,12 +173,23 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
             y=rows["accuracy"] * 100,
             mode="markers+text",
             name=modality_name(modality, lang),
-            text=[str(rank) for rank in rows["rank"]],
-            textfont={"size": 11, "color": "#ffffff"},
+            text=[f" {rank} " for rank in rows["rank"]],
+            textposition=sides[rows.index].tolist(),
+            textfont={"size": 12},
+            error_y={
+                "type": "data",
+                "array": (rows["high"] - rows["accuracy"]) * 100,
+                "arrayminus": (rows["accuracy"] - rows["low"]) * 100,
+                "thickness": 1,
+                "width": 3,
+            },
             cliponaxis=False,
-            marker={"size": 22, "color": COLOURS[modality], "symbol": SYMBOLS[modality], "opacity": 0.85},
-            customdata=rows[["experiment"]].to_numpy(),
-            hovertemplate="%{customdata[0]}<br><b>%{y:.1f} %</b> · %{x:,.2f} M<extra></extra>",
+            marker={"size": 11, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
+            customdata=rows[["experiment", "low", "high"]].assign(low=rows["low"] * 100, high=rows["high"] * 100),
+            hovertemplate=(
+                "%{customdata[0]}<br><b>%{y:.1f} %</b> [%{customdata[1]:.1f}, %{customdata[2]:.1f}] · %{x:,.2f} M"
+                "<extra></extra>"
+            ),
         )
     figure.update_layout(
         xaxis={
@@ -192,6 +204,21 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
         margin={"l": 8, "r": 16, "t": 24, "b": 8},
     )
     return figure
+
+
+def _free_sides(x: pd.Series, y: pd.Series) -> pd.Series:
+    """Return on which side of each mark its number stands: marks that lie close together take different ones."""
+    sides = ("middle right", "middle left", "top right", "bottom left", "bottom right", "top left")
+    near_x, near_y = 0.06 * max(float(np.ptp(x)), 0.1), 0.1 * max(float(np.ptp(y)), 1.0)
+    taken: list[int] = []
+    for place in range(len(x)):
+        close = [
+            side
+            for other, side in enumerate(taken)
+            if abs(x.iloc[other] - x.iloc[place]) < near_x and abs(y.iloc[other] - y.iloc[place]) < near_y
+        ]
+        taken.append(next((side for side in range(len(sides)) if side not in close), 0))
+    return pd.Series([sides[side] for side in taken], index=x.index)
 
 
 def _log_ticks(values: pd.Series) -> list[float]:

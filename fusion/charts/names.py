@@ -37,7 +37,7 @@ def wrap_words(text: str, width: int = 30) -> str:
 
 
 def _short(name: str, separator: str) -> str:
-    image, plus, rest = name.replace("vit-pretrained", "vit-pre").partition("+")
+    image, plus, rest = name.replace("-pretrained", "-pre").partition("+")
     if not plus:
         return image
     signal = next((one for one in _SIGNALS if rest.startswith(f"{one}-")), None)

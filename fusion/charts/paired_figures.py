@@ -21,7 +21,7 @@ _WORDS = {
     "first_right": {"en": "the first is better →", "zh": "前者更好 →"},
     "gain": {"en": "better", "zh": "更好"},
     "loss": {"en": "worse", "zh": "更差"},
-    "open": {"en": "not proven", "zh": "未证实"},
+    "open": {"en": "not proven after Holm", "zh": "Holm 校正后不显著"},
     "spatial": {"en": "spatial folds", "zh": "空间折"},
     "random": {"en": "random folds", "zh": "随机折"},
     "flatters": {"en": "random flatters by", "zh": "随机折虚高"},
@@ -37,7 +37,11 @@ def contrast_figure(contrasts: pd.DataFrame, lang: str = "en") -> go.Figure:
             the corrected p-value whether the difference is proven).
         lang: `en` or `zh`.
     """
-    labels = [wrap_words(text) for text in contrasts[lang]]
+    short = short_names([*contrasts["a"], *contrasts["b"]], separator="-")
+    labels = [
+        f"{wrap_words(text)}<br><span style='font-size:10px'>{short[a]}<br>− {short[b]}</span>"
+        for text, a, b in zip(contrasts[lang], contrasts["a"], contrasts["b"], strict=True)
+    ]
     figure = go.Figure()
     for verdict in ("gain", "loss", "open"):
         chosen = (contrasts["verdict"] == verdict).to_numpy()
@@ -62,7 +66,7 @@ def contrast_figure(contrasts: pd.DataFrame, lang: str = "en") -> go.Figure:
             ),
         )
     _against_zero(figure, labels, _word("first_right", lang), lang)
-    figure.update_layout(height=150 + 48 * max(len(labels), 2))
+    figure.update_layout(height=150 + 68 * max(len(labels), 2))
     return figure
 
 

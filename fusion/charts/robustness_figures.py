@@ -25,7 +25,7 @@ _WORDS = {
     "chance": {"en": "unrelated (chance)", "zh": "毫不相关（偶然）"},
     "runs": {"en": "runs", "zh": "次训练"},
     "cells": {"en": "cells", "zh": "个单元"},
-    "none": {"en": "both there", "zh": "两者俱在"},
+    "none": {"en": "undamaged", "zh": "完整输入"},
     "image-absent": {"en": "no image", "zh": "缺影像"},
     "signal-absent": {"en": "no signaling", "zh": "缺信令"},
 }

@@ -38,7 +38,8 @@ SIMILARITY_COLUMNS = [
     *("experiment", "level", "cka", "cka_low", "cka_high", "cka_chance"),
     *("overlap", "overlap_low", "overlap_high", "overlap_chance", "runs"),
 ]
-ROBUSTNESS_COLUMNS = ["experiment", "condition", "strength", "n", "accuracy", "low", "high", "macro_f1", "runs"]
+ROBUSTNESS_COLUMNS = ["experiment", "condition", "strength", "n", "accuracy", "low", "high", "macro_f1", "runs",
+                      "seeds", "folds"]  # fmt: skip
 
 _SCORES = ("accuracy", "low", "high", "macro_f1", "n", "groups", "seeds", "parameters", "multiply_adds")
 
@@ -198,6 +199,8 @@ def _pooled(group: pd.DataFrame) -> dict[str, float | int]:
         "high": min(accuracy + float(np.sqrt(((weight * folds["above"]) ** 2).sum(skipna=False))), 1.0),
         "macro_f1": float(folds["macro_f1"].mean()),
         "runs": len(group),
+        "seeds": group["seed"].nunique(),
+        "folds": len(folds),
     }
 
 
@@ -210,7 +213,7 @@ def _read_robustness(record: RunRecord) -> pd.DataFrame | None:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}): {advice}") from None
-    wanted = set(ROBUSTNESS_COLUMNS) - {"experiment", "runs"}
+    wanted = set(ROBUSTNESS_COLUMNS) - {"experiment", "runs", "seeds", "folds"}
     if missing := sorted(wanted - set(table.columns)):
         raise RunError(f"{path}: no column {', '.join(missing)}: {advice}")
     try:

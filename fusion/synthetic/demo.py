@@ -45,8 +45,8 @@ SOURCES = (
     "31 July are taken from docs/methods.md; how strongly they show in the counts is invented.",
 )
 FLAGGED = (
-    FlaggedDate("2021-07-30", "Covid cases reported: fewer people out", "出现新冠病例，外出减少"),
-    FlaggedDate("2021-07-31", "Citywide Covid testing: fewer people out", "全市核酸检测，外出减少"),
+    FlaggedDate("2021-07-30", "Covid cases reported", "出现新冠病例"),
+    FlaggedDate("2021-07-31", "Citywide Covid testing", "全市核酸检测"),
 )
 
 

@@ -81,8 +81,8 @@ def overview_columns() -> dict:
         "run": st.column_config.NumberColumn(t("Rows run")),
         "declared": st.column_config.NumberColumn(t("Rows declared")),
         "compared": st.column_config.NumberColumn(t("Compared")),
-        "better": st.column_config.NumberColumn(t("Proven better")),
-        "worse": st.column_config.NumberColumn(t("Proven worse")),
+        "better": st.column_config.NumberColumn(t("Interval above 0")),
+        "worse": st.column_config.NumberColumn(t("Interval below 0")),
     }
 
 
@@ -131,6 +131,8 @@ def robustness_columns() -> dict:
         "high": number(t("95 % high"), format=share),
         "macro_f1": number(t("Macro-F1"), format=share),
         "runs": t("Runs"),
+        "seeds": t("Seeds"),
+        "folds": t("Test folds"),
     }
 
 

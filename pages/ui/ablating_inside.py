@@ -54,7 +54,7 @@ def show_similarity(city: City, ablation: Ablation) -> None:
             "their summaries. Means over runs; whiskers span the runs, they are no confidence intervals."
         )
     )
-    components.table_under(shown, f"{city.name}-similarity", ablating.similarity_columns())
+    components.table_under(city, shown, "similarity", ablating.similarity_columns())
 
 
 def show_robustness(city: City, ablation: Ablation) -> None:
@@ -78,13 +78,24 @@ def show_robustness(city: City, ablation: Ablation) -> None:
         _show_absent(city, shown, chosen)
     with right:
         _show_graded(city, shown)
+    runs = t("{n} run(s)", n=_span(shown["runs"]))
     st.caption(
         t(
-            "The same trained networks on the same test cells, inputs damaged by a fixed seed; means over runs. "
-            "Intervals of the runs' block bootstraps, combined over folds; a network trained without modality dropout "
-            "sees an absent modality as blank input."
+            "The same trained networks on the same test cells, inputs damaged by a fixed seed: of each model {runs} "
+            "({folds} test folds, {seeds} seeds), {n:,} test cells, so that accuracies differ from those above, which "
+            "pool all runs. Intervals of the runs' block bootstraps, combined over folds; a network trained without "
+            "modality dropout sees an absent modality as blank input.",
+            runs=runs,
+            folds=_span(shown["folds"]),
+            seeds=_span(shown["seeds"]),
+            n=int(shown["n"].max()),
         )
     )
+
+
+def _span(counts: "pd.Series[int]") -> str:
+    """Spell a number that rows share, or the least and the most."""
+    return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 
 def _show_absent(city: City, table: pd.DataFrame, experiments: list[str]) -> None:
@@ -102,7 +113,7 @@ def _show_absent(city: City, table: pd.DataFrame, experiments: list[str]) -> Non
     fusions = [name for name in experiments if "+" in name]  # without its only modality a network says nothing
     if said := view.absence_findings(absent, fusions, t):
         st.markdown("\n".join(f"- {sentence}" for sentence in said))
-    components.table_under(absent, f"{city.name}-absent", ablating.robustness_columns())
+    components.table_under(city, absent, "absent", ablating.robustness_columns())
 
 
 def _show_graded(city: City, table: pd.DataFrame) -> None:
@@ -131,7 +142,7 @@ def _show_graded(city: City, table: pd.DataFrame) -> None:
         alt=t("Accuracy by strength of the damage"),
     )
     rows = table[table["condition"].isin([NONE, damage])]
-    components.table_under(rows, f"{city.name}-{damage}", ablating.robustness_columns())
+    components.table_under(city, rows, damage, ablating.robustness_columns())
 
 
 def _choose_lines(table: pd.DataFrame, wanted: tuple[str, ...], key: str) -> list[str]:

@@ -59,7 +59,7 @@ def _show_confusion(city: City, comparison: Comparison, experiment: str) -> None
     if comparison.accuracy.set_index("experiment").loc[experiment, "seeds"] > 1:
         text += " " + t("Means over its seeds, rounded.")
     st.caption(text)
-    components.table_under(view.confusion_table(counts), f"{city.name}-confusion-{experiment}")
+    components.table_under(city, view.confusion_table(counts), f"confusion-{experiment}")
 
 
 def _show_calibration(city: City, comparison: Comparison, experiment: str) -> None:
@@ -81,7 +81,7 @@ def _show_calibration(city: City, comparison: Comparison, experiment: str) -> No
             "run, fitted on its validation fold. Every prediction of every seed counts."
         )
     )
-    components.table_under(bins.drop(columns="experiment"), f"{city.name}-reliability-{experiment}")
+    components.table_under(city, bins.drop(columns="experiment"), f"reliability-{experiment}")
 
 
 def _show_cost(city: City, comparison: Comparison) -> None:
@@ -100,7 +100,7 @@ def _show_cost(city: City, comparison: Comparison) -> None:
         alt=t("Accuracy against multiply-adds or the number of parameters"),
     )
     known = ranked.dropna(subset=[cost])
-    st.caption(t("; ").join(f"{row['rank']} {row['experiment']}" for row in known.to_dict("records")))
+    st.caption(t("; ").join(f"{row['rank']}\u00a0{row['experiment']}" for row in known.to_dict("records")))
     notes = [
         t(
             "Multiply-adds of one cell, attention counted. Seconds of training and latency, in the table, hold for the "
@@ -113,7 +113,7 @@ def _show_cost(city: City, comparison: Comparison) -> None:
     st.caption(" ".join(notes))
     columns = ["rank", "experiment", "accuracy", "low", "high", "multiply_adds", "parameters"]
     columns += ["latency_1_ms", "latency_32_ms", "train_s"]
-    components.table_under(ranked[columns], f"{city.name}-cost", comparing.accuracy_columns())
+    components.table_under(city, ranked[columns], "cost", comparing.accuracy_columns())
 
 
 def _show_changes(city: City, comparison: Comparison) -> None:
@@ -149,9 +149,10 @@ def _show_changes(city: City, comparison: Comparison) -> None:
             key=f"compare_changes_{city.name}_{state.visit()}",
             alt=t("Map of the cells that fusion mends and breaks"),
         )
+    st.caption(t("Of ensembles of the seeds, so that the net gain differs from that of single models on Overview."))
     counts = changes["change"].value_counts()
     legend.swatch_legend([(CHANGES[key][0], f"{words[key]} {int(counts.get(key, 0)):,}") for key in words])
-    components.table_under(changes, f"{city.name}-changes-{fusion}-{unimodal}")
+    components.table_under(city, changes, f"changes-{fusion}-{unimodal}")
 
 
 def _labels(comparison: Comparison) -> dict[str, str]:

@@ -164,19 +164,25 @@ def no_map(city: City) -> None:
     )
 
 
-def table_under(table: pd.DataFrame, name: str, column_config: dict | None = None) -> None:
-    """Offer the exact figures of the chart above, folded away, with a download.
+def table_under(city: City | None, table: pd.DataFrame, name: str, column_config: dict | None = None) -> None:
+    """Offer the exact figures of the chart above, folded away, with a download that says whose they are.
 
     Args:
+        city: whose figures these are: the file begins with its name, each row too and says whether it is synthetic.
         table: as shown.
-        name: of the file, without ending; also the key of the widgets.
+        name: of the file, without city and ending; also of the widgets.
         column_config: as of `st.dataframe`.
     """
+    file = table
+    if city is not None:
+        name = f"{city.name}-{name}"
+        whose = pd.DataFrame({"city": city.name, "provenance": city.info.provenance}, index=table.index)
+        file = pd.concat([whose, table.drop(columns=["city", "provenance"], errors="ignore")], axis=1)
     with st.expander(t("Table")):
         st.dataframe(table, hide_index=True, width="stretch", column_config=column_config)
         st.download_button(
             t("Download CSV"),
-            encode_table(table, ".csv"),
+            encode_table(file, ".csv"),
             file_name=f"{name}.csv",
             mime="text/csv",
             key=f"download_{name}",

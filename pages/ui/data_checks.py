@@ -79,8 +79,9 @@ def show_days(city: City, found: Mapping[str, Any] | None) -> None:
         )
     number = st.column_config.NumberColumn
     components.table_under(
+        city,
         view.day_rows(days, city.info, lang, t),
-        f"{city.name}-days",
+        "days",
         {
             "date": t("Date"),
             "kind": t("Kind"),

@@ -67,7 +67,7 @@ def prepare(pool: Sequence[Waiting]) -> tuple[list[Path], tuple[str, ...], bool]
 def _ask_class(preview: FunctionsPreview, tables: list[Path]) -> tuple[str | None, str | Path | None]:
     likely = _likely(preview)
     ships = {"euluc": t("land-use codes of EULUC-China"), "amap": t("Amap's categories of places")}
-    choices: dict[str | Path | None, str] = {None: t("none: class ids or codes 001 to 009")}
+    choices: dict[str | Path, str] = {"": t("none: class ids or codes 001 to 009")}
     choices |= {path.resolve(): path.name for path in tables}
     choices |= {name: ships.get(name, name) for name in shipped_mappings()}
     with st.container(horizontal=True):
@@ -88,7 +88,7 @@ def _ask_class(preview: FunctionsPreview, tables: list[Path]) -> tuple[str | Non
             width=380,
             help=t("A TOML file beside the data: value in the file = class id."),
         )
-    return field, mapping
+    return field, mapping or None
 
 
 def _ask_places(preview: FunctionsPreview) -> list[str]:

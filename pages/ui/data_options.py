@@ -44,7 +44,7 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
     st.markdown(f"**{t('What the files do not say')}**")
     # Milan's squares come with their grid, in WGS-84.
     datum = None if kind == ingest_jobs.MILAN else _datum()
-    zones = {None: t("by itself ({zone})", zone=known.timezone)}
+    zones = {"": t("by itself ({zone})", zone=known.timezone)}
     zones |= {one: one for one in sorted(zoneinfo.available_timezones())}
     with st.container(horizontal=True):
         zone = st.selectbox(
@@ -91,7 +91,7 @@ def ask_basics(kind: str, pool: Sequence[Waiting], city_path: Path | None) -> Si
     options = SignalingOptions(
         preset=PRESETS[kind],
         datum=datum,
-        timezone=zone,
+        timezone=zone or None,
         min_count=None if threshold is None else int(threshold),
         min_counts=read_thresholds([text for text in single.split(",") if text.strip()])[1],
         resolution=resolution if new and resolution != _NEW_RESOLUTION else None,

@@ -20,8 +20,8 @@ def show(city: City) -> None:
         st.caption(t("Nothing was rejected."))
         return
     lang, names = language.current(), view.part_names(t)
-    parts = {None: t("all"), **{one: names.get(one, one) for one in sorted(table["part"].unique())}}
-    reasons = {None: t("all"), **{one: view.reason_name(one, lang) for one in table["reason"].value_counts().index}}
+    parts = {"": t("all"), **{one: names.get(one, one) for one in sorted(table["part"].unique())}}
+    reasons = {"": t("all"), **{one: view.reason_name(one, lang) for one in table["reason"].value_counts().index}}
     with st.container(horizontal=True):
         part = st.selectbox(
             t("Kind of data"),
@@ -38,9 +38,9 @@ def show(city: City) -> None:
             width=360,
         )
     chosen = table
-    if part is not None:
+    if part:
         chosen = chosen[chosen["part"] == part]
-    if reason is not None:
+    if reason:
         chosen = chosen[chosen["reason"] == reason]
     shown = chosen.head(_MOST_SHOWN)
     st.dataframe(

@@ -27,4 +27,4 @@ def show() -> None:
             "scores above about 80 % rest on that leak."
         )
     )
-    components.table_under(table, "reported-elsewhere", comparing.reported_columns())
+    components.table_under(None, table, "reported-elsewhere", comparing.reported_columns())

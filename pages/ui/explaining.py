@@ -50,7 +50,7 @@ def show(city: City, question: Question, id_: str, name: str) -> None:
             _hours(city, found, name)
         with gave:
             _shapley(city, found, name)
-        components.table_under(found.to_table(), f"explanation-{question.run}-{id_}")
+        components.table_under(city, found.to_table(), f"explanation-{question.run}-{id_}")
 
 
 def _rollout(city: City, found: Explanation) -> None:
@@ -126,8 +126,9 @@ def _shapley(city: City, found: Explanation, name: str) -> None:
 def _in_words(shapley: Shapley, name: str) -> str:
     return t(
         "Exact Shapley values: what each modality adds on average over both orders; they add up to the answer. "
-        "{name} from the image alone: {image}; from the signaling alone: {signal}; from neither: {nothing}, what the "
-        "model says of every region.",
+        "{name} by this same fusion network with the other modality blanked (not by the separate networks above): "
+        "{image} from the image, {signal} from the signaling; with both blanked {nothing}, which it says of every "
+        "region.",
         name=name,
         image=percent(shapley.image_only),
         signal=percent(shapley.signal_only),

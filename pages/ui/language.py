@@ -68,4 +68,8 @@ def switcher() -> None:
 
 
 def _switch() -> None:
+    """Take the language chosen; a box shows the words that it was chosen by until its value is set anew."""
     st.session_state[LANG] = st.session_state[_WIDGET]
+    for key, value in st.session_state.items():
+        if isinstance(value, str):  # which those of buttons, uploads and charts are not: they cannot be set
+            st.session_state[key] = value

@@ -34,7 +34,7 @@ def show(city: City, comparison: Comparison) -> None:
         )
         st.caption(_method(len(ran), len(contrasts)))
     components.table_under(
-        view.translated(contrasts, language.current()), f"{city.name}-contrasts", comparing.contrast_columns()
+        city, view.translated(contrasts, language.current()), "contrasts", comparing.contrast_columns()
     )
     if st.toggle(
         t("Explore: every fusion against every single stream, undeclared and uncorrected"),
@@ -76,7 +76,7 @@ def show_flattery(city: City, comparison: Comparison) -> None:
             spatial=table["spatial_trained"].mean(),
         )
     )
-    components.table_under(table, f"{city.name}-random-spatial", comparing.flattery_columns())
+    components.table_under(city, table, "random-spatial", comparing.flattery_columns())
 
 
 def _method(ran: int, declared: int) -> str:
@@ -85,7 +85,8 @@ def _method(ran: int, declared: int) -> str:
         "of probabilities averaged over common seeds, on common folds and cells. Intervals draw spatial groups with "
         "replacement; p-values flip the sign of whole groups, and are corrected for the number of contrasts (Holm): "
         "they decide what counts as proven, at 5 %. McNemar's test, in the table, takes cells for independent, which "
-        "neighbours are not, so its p-values are too small.",
+        "neighbours are not, so its p-values are too small. Ablation compares single models, averaged over seeds: "
+        "there the same pair can look different.",
         ran=ran,
         declared=declared,
     )
@@ -123,4 +124,4 @@ def _explore(city: City, comparison: Comparison) -> None:
             n=len(paired),
         )
     )
-    components.table_under(view.paired_table(paired), f"{city.name}-paired", comparing.paired_columns())
+    components.table_under(city, view.paired_table(paired), "paired", comparing.paired_columns())

@@ -86,7 +86,7 @@ def restore(asked: dict[str, str]) -> None:
     for key, take in (
         (CELL, lambda text: set_cell(unpack(text)[0])),
         (REGION, lambda text: set_region(_region_of(text))),
-        (HOUR, lambda text: set_hour(_read_hour(text))),
+        (HOUR, lambda text: set_hour(_hour_of(text))),
     ):
         try:
             if asked.get(key):
@@ -197,8 +197,12 @@ def _region_of(text: str) -> list[int]:
     return expand(unpack(text), chosen.info.resolution) if chosen else []
 
 
-def _read_hour(text: str) -> pd.Timestamp:
+def _hour_of(text: str) -> pd.Timestamp:
     try:
-        return pd.Timestamp(datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC))
+        hour = pd.Timestamp(datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC))
     except ValueError:
         raise InputError(t("This link names the hour {text}; hours look like 2021-07-24T04Z.", text=text)) from None
+    of = city()
+    if of is not None and of.has_activity and hour not in store.hours(of):
+        raise InputError(t("This link names the hour {text}, which {name} does not have.", text=text, name=of.name))
+    return hour

@@ -33,7 +33,8 @@ def overview(ablation: Ablation, titles: Mapping[str, str]) -> pd.DataFrame:
 
 
 def by_chance(ablation: Ablation) -> tuple[int, float]:
-    """Return how many rows were compared over all axes, and how many of them would seem proven by chance alone at 95 %.
+    """Return how many rows were compared over all axes, and of how many of them a 95 % interval would exclude 0 by
+    chance alone.
 
     A pair of rows that stands on several axes counts once.
     """
@@ -51,13 +52,13 @@ def axis_rows(result: AxisResult, lang: str) -> pd.DataFrame:
 
 
 def findings(result: AxisResult, lang: str, t: Translate) -> list[str]:
-    """Say what the paired intervals of an axis prove, a sentence a proven row; one for all that stays open."""
+    """Say what the paired intervals of an axis show: a sentence a row whose interval excludes 0, one for all others."""
     if not result.compared:
         return [t("No row could be measured against its reference row: both need runs of the same seeds and folds.")]
     names = dict(zip(result.rows["experiment"], axis_rows(result, lang)["row"], strict=True))
     said = []
     for row in result.proven.to_dict("records"):
-        verdict = t("better beyond chance") if row["verdict"] == "better" else t("worse beyond chance")
+        verdict = t("the interval lies above 0") if row["verdict"] == "better" else t("the interval lies below 0")
         said.append(
             t(
                 "**{row}** against **{reference}**: {difference} points {interval}, {verdict}.",
@@ -71,10 +72,10 @@ def findings(result: AxisResult, lang: str, t: Translate) -> list[str]:
     open_rows = result.compared - len(said)
     if not said:
         if open_rows == 1:
-            return [t("The one row compared does not differ from its reference row beyond chance.")]
-        return [t("None of the {n} rows compared differs from its reference row beyond chance.", n=open_rows)]
+            return [t("The interval of the one row compared holds 0.")]
+        return [t("The intervals of all {n} rows compared hold 0.", n=open_rows)]
     if open_rows:
-        said.append(t("For the other {n} no difference is proven.", n=open_rows))
+        said.append(t("The intervals of the other {n} hold 0.", n=open_rows))
     return said
 
 

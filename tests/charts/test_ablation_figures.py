@@ -167,17 +167,17 @@ def test_metres_are_not_shares() -> None:
 
 def test_an_absent_modality_stands_beside_the_whole_and_the_unmeasured_is_left_blank() -> None:
     figure = missing_figure(ROBUSTNESS, ["f", "g"])
-    whole, absent = _trace(figure, "both there"), _trace(figure, "no image")
+    whole, absent = _trace(figure, "undamaged"), _trace(figure, "no image")
 
     assert list(whole.x) == pytest.approx([70, 60])
     assert absent.x[0] == pytest.approx(40)
     assert np.isnan(absent.x[1])
     assert absent.error_x.array[0] == pytest.approx(5)
-    assert {trace.name for trace in figure.data} == {"both there", "no image"}  # no one was measured without signaling
+    assert {trace.name for trace in figure.data} == {"undamaged", "no image"}  # no one was measured without signaling
     assert whole.marker.pattern.shape != absent.marker.pattern.shape  # not by colour alone
 
 
 def test_words_follow_the_language() -> None:
     assert "准确率" in axis_figure(ROWS, UNIMODAL, CEILINGS, "zh").layout.xaxis.title.text
     assert {trace.name for trace in difference_figure(ROWS, "zh").data} == {"参照", "更好", "更差"}
-    assert "两者俱在" in {trace.name for trace in missing_figure(ROBUSTNESS, ["f"], "zh").data}
+    assert "完整输入" in {trace.name for trace in missing_figure(ROBUSTNESS, ["f"], "zh").data}

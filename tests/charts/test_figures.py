@@ -157,5 +157,5 @@ def test_cost_leaves_out_what_is_not_known_and_counts_in_millions() -> None:
 def test_a_mark_of_the_cost_chart_bears_its_rank_and_names_itself_on_hover() -> None:
     trace = _trace(cost_figure(ACCURACY, "parameters"), "Signal only")
 
-    assert trace.text[0] == "2"
+    assert trace.text[0].strip() == "2"
     assert trace.customdata[0][0] == "bilstm"

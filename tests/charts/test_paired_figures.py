@@ -12,7 +12,10 @@ CONTRAST_ROWS = pd.DataFrame(
     {
         "a": ["a+b", "c"],
         "b": ["b", "b"],
-        "en": ["Does fusion help?", "Does c?"],
+        "en": [
+        "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
+        "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
+    ],
         "zh": ["融合有益吗？", "c 呢？"],
         "difference": [0.1, -0.02],
         "low": [0.05, -0.06],
@@ -32,7 +35,10 @@ def _trace(figure: object, name: str) -> object:
 def test_declared_contrasts_stand_against_zero_in_their_order() -> None:
     figure = contrast_figure(CONTRAST_ROWS)
 
-    assert list(figure.layout.yaxis.categoryarray) == ["Does fusion help?", "Does c?"]
+    assert list(figure.layout.yaxis.categoryarray) == [
+        "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
+        "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
+    ]
     better = _trace(figure, "better")
     assert (better.x[0], better.error_x.array[0], better.error_x.arrayminus[0]) == pytest.approx((10, 4, 5))
     assert list(better.customdata[0]) == ["a+b", "b", 5.0, pytest.approx(14), 0.004, 100]
@@ -42,8 +48,8 @@ def test_declared_contrasts_stand_against_zero_in_their_order() -> None:
 def test_what_is_proven_differs_in_more_than_colour() -> None:
     figure = contrast_figure(CONTRAST_ROWS)
 
-    assert _trace(figure, "better").marker.symbol != _trace(figure, "not proven").marker.symbol
-    assert {trace.name for trace in contrast_figure(CONTRAST_ROWS, "zh").data} == {"更好", "未证实"}
+    assert _trace(figure, "better").marker.symbol != _trace(figure, "not proven after Holm").marker.symbol
+    assert {trace.name for trace in contrast_figure(CONTRAST_ROWS, "zh").data} == {"更好", "Holm 校正后不显著"}
 
 
 def test_pairs_stand_against_zero() -> None:
@@ -89,7 +95,7 @@ def test_short_names_are_two_lines_and_all_different() -> None:
     assert short["vit-pretrained+trans-blstm-2-bottleneck-apart"] == "vit-pre+trans-blstm-2<br>bottleneck-apart"
     assert short["trans-blstm-2"] == "trans-blstm-2"
     assert len(set(short.values())) == len(EXPERIMENTS)
-    assert max(len(line) for name in short.values() for line in name.split("<br>")) <= 24
+    assert max(len(line) for name in short.values() for line in name.split("<br>")) <= 25
 
 
 def test_names_that_would_be_alike_stay_whole() -> None:

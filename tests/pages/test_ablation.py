@@ -130,8 +130,8 @@ def test_findings_come_from_intervals_and_fewer_runs_are_marked(shown: dict[tupl
 
     middle = EXPERIMENTS[f"{BASE}-mid"].network.fusion_layer
     assert f"**Lf = {middle}** against **Lf = 0**: +" in said
-    assert "better beyond chance" in said
-    assert "For the other 1 no difference is proven." in said
+    assert "the interval lies above 0" in said
+    assert "The intervals of the other 1 hold 0." in said
     assert "* fewer seeds or folds" in said  # the late row has one seed of two
     assert f"Declared before they were run (suite core): {BASE}, {BASE}-mid" in said
 
