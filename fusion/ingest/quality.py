@@ -60,7 +60,14 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_entries": ("a visit file without a single entry", "没有任何记录的访问文件"),
 }
 CHECKS = ("coverage", "frozen_cells", "outliers", "unusual_days")
-_EMPTY: dict[str, Any] = {"rows_read": 0, "rows_taken": 0, "rows_rejected": 0, "rejected_by_reason": {}, "files": [], "warnings": []}
+_EMPTY: dict[str, Any] = {
+    "rows_read": 0,
+    "rows_taken": 0,
+    "rows_rejected": 0,
+    "rejected_by_reason": {},
+    "files": [],
+    "warnings": [],
+}
 
 
 def load_quality(city: City) -> dict[str, Any]:

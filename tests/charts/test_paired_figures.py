@@ -13,9 +13,9 @@ CONTRAST_ROWS = pd.DataFrame(
         "a": ["a+b", "c"],
         "b": ["b", "b"],
         "en": [
-        "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
-        "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
-    ],
+            "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
+            "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
+        ],
         "zh": ["融合有益吗？", "c 呢？"],
         "difference": [0.1, -0.02],
         "low": [0.05, -0.06],
@@ -35,9 +35,9 @@ def _trace(figure: object, name: str) -> object:
 def test_declared_contrasts_stand_against_zero_in_their_order() -> None:
     figure = contrast_figure(CONTRAST_ROWS)
 
-    assert list(figure.layout.yaxis.categoryarray) == [
-        "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
-        "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
+    assert [label.partition("<br>")[::2] for label in figure.layout.yaxis.categoryarray] == [
+        ("Does fusion help?", "<span style='font-size:10px'>a+b<br>− b</span>"),
+        ("Does c?", "<span style='font-size:10px'>c<br>− b</span>"),
     ]
     better = _trace(figure, "better")
     assert (better.x[0], better.error_x.array[0], better.error_x.arrayminus[0]) == pytest.approx((10, 4, 5))
