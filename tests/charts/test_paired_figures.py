@@ -12,10 +12,7 @@ CONTRAST_ROWS = pd.DataFrame(
     {
         "a": ["a+b", "c"],
         "b": ["b", "b"],
-        "en": [
-            "Does fusion help?<br><span style='font-size:10px'>a+b<br>− b</span>",
-            "Does c?<br><span style='font-size:10px'>c<br>− b</span>",
-        ],
+        "en": ["Does fusion help?", "Does c?"],
         "zh": ["融合有益吗？", "c 呢？"],
         "difference": [0.1, -0.02],
         "low": [0.05, -0.06],
