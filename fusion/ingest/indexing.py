@@ -66,6 +66,19 @@ def index_places(
     return places_of_grid(squares, Path(options.grid), options.grid_property, default, datum, resolution, frame)
 
 
+def advice_on_swapped(roles: Roles, towers: Towers | None) -> str:
+    """Say how longitude and latitude are exchanged where the places come from: a part of a message."""
+    if roles.kind == "tower" and towers is not None:
+        if towers.position:
+            return f"exchange {' and '.join(towers.position)} of the table with --lon and --lat"
+        return "save the table's points with longitude first"
+    if roles.kind == "point":
+        return f"exchange {' and '.join(roles.place)} with --lon and --lat"
+    if roles.kind == "wkt":
+        return f"write {roles.place[0]} with longitude first"
+    return "give the grid with longitude first"
+
+
 def index_times(whens: pd.DataFrame, timezone: str) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Find the hour of each distinct time.
 

@@ -26,7 +26,7 @@ from fusion.ingest.devices_copies import nameless_copies
 from fusion.ingest.devices_fields import MASK, hide_ids
 from fusion.ingest.exports import list_sources
 from fusion.ingest.frame import DEFAULT_RESOLUTION
-from fusion.ingest.indexing import index_places, index_times, place_table
+from fusion.ingest.indexing import advice_on_swapped, index_places, index_times, place_table
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import USER_HEADERS, Preset, find_header, preset
 from fusion.ingest.previewed import FilePreview, Preview, RolesPreview, TimesPreview
@@ -161,7 +161,8 @@ def _counted(
     rows = scan.row_counts()
     problem = None
     if rejected.get("swapped", 0) > rows["rows_taken"]:
-        problem = f"longitude and latitude look swapped: exchange {' and '.join(scan.roles[0].place)}"
+        whose = f"{scan.towers.name}: its own " if scan.towers else ""
+        problem = f"{whose}longitude and latitude look swapped: {advice_on_swapped(scan.roles[0], scan.towers)}"
     elif not rows["rows_taken"]:
         listed = ", ".join(f"{count} {REASONS[reason][0]}" for reason, count in rejected.items())
         problem = (

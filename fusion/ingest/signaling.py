@@ -26,7 +26,7 @@ from fusion.ingest.frame import (
     new_info,
     provenance,
 )
-from fusion.ingest.indexing import index_places, index_times, place_table
+from fusion.ingest.indexing import advice_on_swapped, index_places, index_times, place_table
 from fusion.ingest.options import Resources, SignalingOptions
 from fusion.ingest.places import Places
 from fusion.ingest.presets import Preset, preset
@@ -208,10 +208,14 @@ def _check_remains(
         raise InputError(f"{name} has no rows: export it again")
     swapped = rejected.get("swapped", 0)
     if swapped > counts["rows_taken"]:
-        columns = " and ".join(scan.roles[0].place)
+        advice = advice_on_swapped(scan.roles[0], scan.towers)
+        if scan.towers is not None:
+            raise InputError(
+                f"{scan.towers.name}: its own longitude and latitude look swapped, by {swapped} of "
+                f"{counts['rows_read']} records: {advice}"
+            )
         raise InputError(
-            f"{name}: longitude and latitude look swapped in {swapped} of {counts['rows_read']} rows: "
-            f"exchange {columns} with --lon and --lat"
+            f"{name}: longitude and latitude look swapped in {swapped} of {counts['rows_read']} rows: {advice}"
         )
     if counts["rows_taken"]:
         return

@@ -35,11 +35,13 @@ _SAME_DEG = 1e-7  # about a centimetre: the digits in which two tables spell one
 class Towers:
     """A tower table: `lon`, `lat` (N,) degrees of the table's datum by `key` (N,), NaN for a tower without a position.
 
-    `name` is the file's, `columns` are those that make up an id.
+    `name` is the file's, `columns` are those that make up an id, `position` those of longitude and latitude (none where
+    the file has shapes).
     """
 
     name: str
     columns: tuple[str, ...]
+    position: tuple[str, ...]
     key: pd.Index
     lon: NDArray[np.float64]
     lat: NDArray[np.float64]
@@ -85,6 +87,7 @@ def read_towers(
         InputError: the file cannot be read, lacks a column, has no tower with a position, or has an id at two places.
     """
     name = f"towers {path.name}"
+    position: tuple[str, ...] = ()
     if path.suffix.lower() in VECTOR_ENDINGS:
         table = read_polygons(path, "towers")
         names = tuple(str(column) for column in table.columns if column != table.geometry.name)
@@ -93,27 +96,24 @@ def read_towers(
         ids = pd.DataFrame({column: table[column].astype("string") for column in columns})
         x, y = shapely.get_x(points), shapely.get_y(points)
     else:
-        ids, x, y = _read_table(path, name, wanted, default, lon, lat)
+        ids, x, y, position = _read_table(path, name, wanted, default, lon, lat)
         columns = tuple(ids.columns)
     found = pd.DataFrame({"key": tower_keys([ids[column] for column in columns]), "lon": x, "lat": y})
     found.loc[~np.isfinite(found["lon"]) | ~np.isfinite(found["lat"]), ["lon", "lat"]] = np.nan
     found = found[found["key"].notna()].sort_values(["key", "lon"], kind="stable", na_position="last")
     if not found["lon"].notna().any():
         raise InputError(f"{name} has no tower with a position: give ids with longitude and latitude in degrees")
-    spread = found.groupby("key")[["lon", "lat"]].agg(["min", "max"])
-    apart = spread[
-        ((spread["lon"]["max"] - spread["lon"]["min"]) > _SAME_DEG)
-        | ((spread["lat"]["max"] - spread["lat"]["min"]) > _SAME_DEG)
-    ]
+    apart = _apart(found)
     if len(apart):
         raise InputError(
-            f"{name}: {'+'.join(columns)} {str(apart.index[0])!r} stands there twice, at two places: "
+            f"{name}: {'+'.join(columns)} {str(apart[0])!r} stands there twice, at two places: "
             f"keep one row a tower ({len(apart)} in all)"
         )
     found = found.drop_duplicates("key")
     return Towers(
         name,
         columns,
+        position,
         pd.Index(found["key"], dtype="string"),
         found["lon"].to_numpy(dtype=float),
         found["lat"].to_numpy(dtype=float),
@@ -134,16 +134,21 @@ def places_of_towers(
         frame: the city's bounds; None for a city that has none yet.
 
     Raises:
-        InputError: the datum is unknown, or one of China for towers elsewhere.
+        InputError: the datum is unknown, or one of China for towers elsewhere; or an id that has its parts joined in
+            several ways stands at two places.
     """
     loosely = len(ids) != len(towers.columns)
     keys = tower_keys(ids, loosely)
     own = towers.key.to_series()
-    known = pd.Series(np.arange(len(own)), index=pd.Index(_loose(own) if loosely else own))
-    if known.index.has_duplicates:
-        twice = known.index[known.index.duplicated()][0]
-        raise InputError(f"{towers.name}: {twice!r} stands there twice: name its columns with --tower-property")
-    row = known.reindex(keys).to_numpy(dtype=float)
+    known = pd.DataFrame({"key": (_loose(own) if loosely else own).array, "lon": towers.lon, "lat": towers.lat})
+    apart = _apart(known)
+    if len(apart):
+        raise InputError(
+            f"{towers.name}: {str(apart[0])!r} stands there twice, at two places: name its columns with "
+            "--tower-property"
+        )
+    known = known.sort_values(["key", "lon"], kind="stable", na_position="last").drop_duplicates("key")
+    row = pd.Series(known.index, index=pd.Index(known["key"])).reindex(keys).to_numpy(dtype=float)
     found = ~np.isnan(row)
     lon, lat = np.full(len(row), np.nan), np.full(len(row), np.nan)
     lon[found] = towers.lon[row[found].astype(int)]
@@ -168,13 +173,20 @@ def tower_keys(parts: list[pd.Series], loosely: bool = False) -> pd.Series:
     return _loose(key) if loosely else key
 
 
+def _apart(found: pd.DataFrame) -> pd.Index:
+    """Return those of `key` that stand at two places, by `lon` and `lat` (degrees, NaN where there is none)."""
+    places = found.groupby("key")[["lon", "lat"]]
+    spread = places.max() - places.min()
+    return spread.index[(spread["lon"] > _SAME_DEG) | (spread["lat"] > _SAME_DEG)]
+
+
 def _loose(keys: pd.Series) -> pd.Series:
     return keys.str.replace(SEPARATORS, "+", regex=True)
 
 
 def _read_table(
     path: Path, name: str, wanted: str | None, default: tuple[str, ...], lon: str | None, lat: str | None
-) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.float64], tuple[str, str]]:
     # Not in the city's scratch: a tower table stays out of the city, even as a copy that has to be made.
     with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as connection:
         table = open_table(
@@ -191,7 +203,8 @@ def _read_table(
             if bad[1]:
                 raise InputError(f"{name}: line {bad[0]} has too few or too many fields: mend it")
     ids = found[[f"k{number}" for number in range(len(columns))]].set_axis(list(columns), axis="columns")
-    return ids, found[f"k{len(columns)}"].to_numpy(dtype=float), found[f"k{len(columns) + 1}"].to_numpy(dtype=float)
+    east, north = (found[f"k{len(columns) + place}"].to_numpy(dtype=float) for place in (0, 1))
+    return ids, east, north, (x, y)
 
 
 def _table_columns(

@@ -10,6 +10,7 @@ import pytest
 from fusion.city import open_city
 from fusion.errors import InputError
 from fusion.geo import datum, grid
+from fusion.ingest.preview import preview_signaling
 from fusion.ingest.quality import load_rejects
 from fusion.ingest.signaling import SignalingOptions, ingest_signaling
 
@@ -121,6 +122,50 @@ def test_unknown_towers_and_those_without_a_position_are_rejected(tmp_path):
     # An id that looks like the table's may be written down, and no other.
     shown = [text.rsplit(",", 1)[1] for text in texts]
     assert shown == ["T-2", "T-3", "T-4", "T-9", "99999999999", ""]
+
+
+def test_ids_that_are_one_only_when_joined_alike_may_stand_at_one_place(tmp_path):
+    """1-7 and 1_7 of the table both equal the records' 1 and 7: at one place, or with one position, they are one."""
+    lines = [f"1-7,{HERE[0]},{HERE[1]}", f"1_7,{HERE[0]},{HERE[1]}", "2-7,,", f"2_7,{THERE[0]},{THERE[1]}", "2+7,,"]
+    towers = write(tmp_path / "t.csv", "cell,lon,lat", *lines)
+    export = records(tmp_path / "a.csv", "1,7", "1,7", "2,7", header="area,nr")
+    ingest(tmp_path, export, towers, tower="area+nr", tower_property="cell")
+    assert devices(tmp_path / "town") == BOTH
+
+
+def test_ids_that_are_one_when_joined_alike_may_not_stand_at_two_places(tmp_path):
+    towers = write(tmp_path / "t.csv", "cell,lon,lat", f"1-7,{HERE[0]},{HERE[1]}", f"1_7,{THERE[0]},{THERE[1]}")
+    export = records(tmp_path / "a.csv", "1,7", header="area,nr")
+    with pytest.raises(InputError, match=r"towers t\.csv: '1\+7' stands there twice, at two places: name its columns"):
+        ingest(tmp_path, export, towers, tower="area+nr", tower_property="cell")
+
+
+SWAPPED = {"CSV": "exchange x and y of the table with --lon and --lat", "GeoJSON": "save the table's points with"}
+
+
+@pytest.mark.parametrize("kind", SWAPPED)
+def test_a_table_that_is_swapped_is_named_not_the_records(tmp_path, kind):
+    towers, more = tmp_path / "t.csv", {"lon": "x", "lat": "y"}
+    if kind == "GeoJSON":
+        towers, more = tmp_path / "t.geojson", {}
+        point = {"type": "Point", "coordinates": HERE[::-1]}
+        feature = {"type": "Feature", "properties": {"cgi": "T-1"}, "geometry": point}
+        towers.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    else:
+        write(towers, "cgi,x,y", f"T-1,{HERE[1]},{HERE[0]}")
+    export = records(tmp_path / "a.csv", "T-1", "T-1")
+    message = f"towers {towers.name}: its own longitude and latitude look swapped, by 2 of 2 records: {SWAPPED[kind]}"
+    with pytest.raises(InputError, match=message):
+        ingest(tmp_path, export, towers, **more)
+    options = SignalingOptions(preset="devices", towers=towers, **more)
+    problem = preview_signaling([export], None, options).problem or ""
+    assert problem.startswith(f"towers {towers.name}: its own longitude and latitude look swapped: {SWAPPED[kind]}")
+
+
+def test_the_advice_for_a_swapped_table_helps(tmp_path):
+    towers = write(tmp_path / "t.csv", "cgi,lon,lat", f"T-1,{HERE[1]},{HERE[0]}")
+    ingest(tmp_path, records(tmp_path / "a.csv", "T-1"), towers, lon="lat", lat="lon")
+    assert devices(tmp_path / "town") == {cell_at(HERE): 1}
 
 
 def test_a_tower_that_stands_twice_at_one_place_is_one(tmp_path):

@@ -70,6 +70,11 @@ def test_a_column_of_geometry_by_option_and_datum(tmp_path):
     assert cells_of(tmp_path, "time,where,people", row, wkt="where", datum="gcj02") == [cell_at(*HERE)]
 
 
+def test_a_swapped_column_of_geometry_is_named_with_what_helps(tmp_path):
+    with pytest.raises(InputError, match="look swapped in 1 of 1 rows: write where with longitude first"):
+        cells_of(tmp_path, "time,where,people", "2021-07-24 08:00,POINT(34.76 113.65),100", wkt="where")
+
+
 DEGREES = RegularGrid(113.0, 34.0, 0.01, 0.02, "deg")
 
 
