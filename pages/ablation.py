@@ -133,9 +133,8 @@ def _notes(ablation: Ablation, result: AxisResult) -> str:
         notes.append(t("* fewer seeds or folds than the fullest row here."))
     declared = list(result.rows.loc[result.rows["declared"], "experiment"])
     if declared:
-        notes.append(
-            t("Declared before they were run (suite core): {names}; the others explore.", names=t(", ").join(declared))
-        )
+        said = t("Declared before they were run (suite core): {names}.", names=t(", ").join(declared))
+        notes.append(said if len(declared) < len(result.rows) else t("All were declared before they were run."))
     return " ".join(notes)
 
 

@@ -42,7 +42,10 @@ def estimate_words(estimate: Estimate, t: Say) -> str:
         return said
     if estimate.seconds is None:
         return said + t(" ") + t("No earlier run of this city tells how long that takes.")
-    rest = t("The rest: {time} by what earlier runs took.", time=duration(estimate.seconds, t))
+    rest = t(
+        "The rest: {time}, by what earlier runs took; those that ship took it on another machine.",
+        time=duration(estimate.seconds, t),
+    )
     if estimate.guessed:
         rest += t(" ") + t("Never run here, so guessed: {names}.", names=t(", ").join(estimate.guessed))
     return said + t(" ") + rest
