@@ -207,8 +207,9 @@ class ConvLSTMConfig(SignalConfig):
     Attributes:
         hidden, layers: channels of the state, layers.
         peepholes: the W_c terms of the equations.
-        neighbour_dropout: in training, the share of a sample's neighbours that are hidden at all steps; the centre
-            never is. Without it a few thousand samples are learned by heart through their surroundings.
+        neighbour_dropout: in training, the share of a sample's neighbours that are hidden at all steps (values and
+            flags are 0, so that one is no missing one, whose flag is 1); the centre never is. Without it a few thousand
+            samples are learned by heart through their surroundings.
     """
 
     hidden: int = 32
