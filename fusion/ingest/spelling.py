@@ -19,6 +19,7 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 _PROBES = 64
 _PROBE_BYTES = 1 << 14
 _CHUNK_BYTES = 1 << 20
+_START_BYTES = 1 << 12
 _LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -37,6 +38,11 @@ def find_encoding(path: Path, name: str) -> str:
     """
     with open_bytes(path) as file:
         head = file.read(SAMPLE_BYTES)
+    # The mark of UTF-32 begins as that of UTF-16. Half the bytes of a table in UTF-16 are 0, but few of a damaged one.
+    start = head[:_START_BYTES]
+    is_marked = start.startswith(tuple(_ENCODINGS)) and not start.startswith(codecs.BOM_UTF32_LE)
+    if not is_marked and start.count(0) * 8 > len(start):
+        raise InputError(f"{name} is UTF-32, or UTF-16 without a byte order mark: save it as UTF-8")
     for mark, encoding in _ENCODINGS.items():
         if head.startswith(mark):
             return encoding

@@ -295,6 +295,10 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
     rows = _split(lines, delimiter, quoted, name)
     header = not is_data(rows[0])
     columns = tuple(cell.strip() for cell in rows[0]) if header else preset.columns
+    if preset.counts_devices and not header:
+        raise InputError(
+            f"{name} has no header: add a line that names the columns (user, time, lon, lat, or the tower)"
+        )
     shown = "" if preset.counts_devices else f" ({','.join(rows[0])[:60]})"
     _check_columns(name, columns, rows, header, shown)
     if preset.counts_devices:

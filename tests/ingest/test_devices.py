@@ -108,6 +108,14 @@ def test_known_headers_and_encodings(tmp_path, header, encoding):
     assert counts(tmp_path / "town") == {(cell_at(HERE), "24T00"): 2}
 
 
+def test_records_without_a_header_are_told_of_one_and_of_no_other_preset(tmp_path):
+    export = write(tmp_path / "a.csv", record("460001234567890"), record("b"))
+    with pytest.raises(InputError, match=r"^a.csv has no header: add a line that names the columns \(user, ") as raised:
+        ingest_signaling([export], tmp_path / "town", ALL)
+    assert "milan" not in str(raised.value)
+    assert "460001234567890" not in str(raised.value)
+
+
 def test_date_and_hour_apart_and_a_user_by_name(tmp_path):
     export = write(tmp_path / "a.csv", "who,日期,小时,lon,lat", f"a,2021-07-24,8,{HERE[0]},{HERE[1]}")
     ingest_signaling([export], tmp_path / "town", SignalingOptions(preset="devices", min_count=0, user="who"))

@@ -183,3 +183,24 @@ def test_files_that_spell_one_time_differently_repeat_each_other(tmp_path, jobs)
 
     assert (report["rejected_by_reason"], people) == ({"duplicate": 1}, 200)
     assert rejects[["file", "row"]].to_numpy().tolist() == [["days/b.csv", 2]]
+
+
+@pytest.mark.parametrize("header", [HEADER, "时间,经度,纬度,人数"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_text_of_wide_characters_without_a_mark_is_refused(tmp_path, encoding, header):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\n".join([header, *rows(24)]).encode(encoding))
+
+    with pytest.raises(InputError, match=r"^a.csv is (UTF-32, or UTF-16|neither UTF-8).*: save it as UTF-8$"):
+        ingest_signaling([path], tmp_path / "town")
+    with pytest.raises(InputError, match=r"^a.csv is .*: save it as UTF-8$"):
+        preview_signaling([path])
+
+
+def test_a_few_bytes_of_zero_are_a_damaged_line_and_no_encoding(tmp_path):
+    path = write(tmp_path / "a.csv", rows(24))
+    path.write_bytes(path.read_bytes().replace(b",100\n", b",1\x00\x00\n", 1))
+
+    report, _, _ = take(path, tmp_path)
+
+    assert report["rows_read"] == 24

@@ -196,7 +196,7 @@ def list_folder(*names: str) -> Callable[[Path], object]:
         (lambda folder: read_vectors(folder / "a.geojson", "grid"), ["grid a.geojson", "没有此文件"]),
         (open_export(""), ["counts.csv", "为空"]),
         (open_export("1;2\n3;4\n"), ["counts.csv", "没有表头（1,2）", "--preset milan"]),
-        (open_export("1;2\n3;4\n", preset="devices"), ["counts.csv 没有表头：", "--preset milan"]),
+        (open_export("1;2\n3;4\n", preset="devices"), ["counts.csv 没有表头：", "一行列名"]),
         (open_export("lon,lat,count\n113.6,34.7,5\n"), ["counts.csv", "（时间）", "lon, lat, count", "--time"]),
         (open_export("time,lon,lat,count\nA7,113.6,34.7,5\n"), ["'A7'，不是时间", "--time", "纪元毫秒"]),
         (look_at_text, ["map.tif", "GeoTIFF"]),
