@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reported:
-    """One reported accuracy, or the range of several; `user` tells the user's own from published ones."""
+    """One reported accuracy, or the range of several; `user` tells this project's own from published ones."""
 
     en: str
     zh: str
@@ -34,8 +34,8 @@ class Reported:
 def _by_user(en: str, zh: str, accuracy: float) -> Reported:
     return Reported(
         en, zh, accuracy, accuracy,
-        "own data set, not named", "自有数据集，未说明",
-        "reported by the user, weekly report of 14 to 27 December 2022", "用户自报，2022 年 12 月 14 至 27 日周报",
+        "own data set, not named", "自有数据集，未说明名称",
+        "this project's weekly report of 14 to 27 December 2022", "本课题 2022 年 12 月 14 至 27 日周报",
         user=True,
     )  # fmt: skip
 

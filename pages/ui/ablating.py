@@ -51,9 +51,9 @@ def axis_question(axis: str) -> str:
             "The last three have transformer blocks on the signal's tokens, which the late rows have not."
         ),
         "coupling": t(
-            "Does tying level l of one stream to level l of the other help them complement each other (the user's own "
-            "idea)? Attention tensors are shared, drawn together or pushed apart; or what the levels say is aligned "
-            "(contrastive) or made to differ (orthogonal). The number is the penalty's weight in the loss."
+            "Does tying level l of one stream to level l of the other help them complement each other (this project's "
+            "own idea)? Attention tensors are shared, drawn together or pushed apart; or what the levels say is "
+            "aligned (contrastive) or made to differ (orthogonal). The number is the penalty's weight in the loss."
         ),
         "streams": t(
             "What does each encoder make of its modality alone? Fusion is worth its cost only against the best of "

@@ -150,7 +150,7 @@ def reported_columns() -> dict:
         "name": t("Reported model"),
         "low": number(t("From"), format="percent"),
         "high": number(t("To"), format="percent"),
-        "user": t("By the user"),
+        "user": t("Of this project"),
         "data": t("Data"),
         "source": t("Source"),
     }

@@ -17,12 +17,12 @@ def show() -> None:
         reported_figure(table, lang),
         key="compare_reported",
         config=comparing.CHART,
-        alt=t("Accuracies that the user and public sources reported on other data, ranges as bars"),
+        alt=t("Accuracies that this project's weekly report and public sources give for other data, ranges as bars"),
     )
     st.caption(
         t(
             "Not measured here, and not comparable with anything above: other data sets, other cities, other splits. "
-            "The user's three figures come from the weekly report of 14 to 27 December 2022, which does not name its "
+            "Three figures are from this project's weekly report of 14 to 27 December 2022, which does not name its "
             "data; the rest are of the public contest data URFC, where voting by user id alone reaches 77 %, so that "
             "scores above about 80 % rest on that leak."
         )
