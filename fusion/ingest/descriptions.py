@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from fusion.errors import InputError
 
@@ -26,7 +27,7 @@ def refuse_description(path: Path, name: str, marks: tuple[bytes, ...], advice: 
     """
     try:
         for inside, head in _heads(path):
-            if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(marks):
+            if head.startswith(marks):
                 where = f"{name}: {inside}" if inside else name
                 raise InputError(f"{where} is a text that may lead to other files or hosts: {advice}")
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
@@ -34,12 +35,20 @@ def refuse_description(path: Path, name: str, marks: tuple[bytes, ...], advice: 
 
 
 def _heads(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The first bytes of each file that are no blanks, however many of these come before."""
     if path.suffix.lower() != ".zip":
         with path.open("rb") as file:
-            yield "", file.read(_HEAD_BYTES)
+            yield "", _first_bytes(file)
         return
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.filename.lower().endswith(_BESIDE):
                 with archive.open(info) as member:
-                    yield info.filename, member.read(_HEAD_BYTES)
+                    yield info.filename, _first_bytes(member)
+
+
+def _first_bytes(file: IO[bytes]) -> bytes:
+    head = file.read(_HEAD_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
+    while not head and (more := file.read(_HEAD_BYTES)):
+        head = more.lstrip()
+    return head

@@ -2,6 +2,8 @@
 
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
@@ -9,6 +11,9 @@ import pyogrio
 
 from fusion.errors import InputError
 from fusion.ingest.descriptions import refuse_description
+
+# Formats whose files hold their data themselves.
+DRIVERS = ("GeoJSON", "GeoJSONSeq", "GPKG", "ESRI Shapefile", "FlatGeobuf")
 
 
 def read_polygons(path: Path, what: str, layer: str | None = None) -> geopandas.GeoDataFrame:
@@ -23,25 +28,46 @@ def read_polygons(path: Path, what: str, layer: str | None = None) -> geopandas.
         InputError: there is no such file, it is no vector file, has no features or no reference system, or the layer
             is not there or not named.
     """
-    if not path.is_file():
-        raise InputError(f"{what} {path.name}: there is no such file: check the path")
-    refuse_description(path, f"{what} {path.name}", (b"<",), "give GeoJSON, GeoPackage or Shapefile")
-    try:
-        with warnings.catch_warnings():
-            # GDAL warns of rings that are wound or closed unusually; what is wrong with a geometry is judged later.
-            warnings.simplefilter("ignore")
-            chosen = _pick_layer(path, what, layer)
-            table = _read(path, chosen)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError, ValueError) as error:
-        first = str(error).splitlines()[0].replace(str(path), path.name)
-        raise InputError(
-            f"{what} {path.name} cannot be read ({first}): give GeoJSON, GeoPackage or Shapefile"
-        ) from None
+    with opened_vector(path, what):
+        table = _read(path, _pick_layer(path, what, layer))
     if not isinstance(table, geopandas.GeoDataFrame) or not len(table):
         raise InputError(f"{what} {path.name} has no features: give a file of polygons")
     if table.crs is None:
         raise InputError(f"{what} {path.name} has no coordinate reference system: save it with one (EPSG:4326)")
     return table.to_crs(4326)
+
+
+@contextmanager
+def opened_vector(path: Path, what: str) -> Iterator[None]:
+    """Let a file be read by pyogrio if it holds its data itself; what GDAL finds wrong with it becomes one line.
+
+    Args:
+        path: the file.
+        what: what the user calls it, for messages.
+
+    Raises:
+        InputError: there is no such file, it leads to others, is of another kind, or cannot be read.
+    """
+    name = f"{what} {path.name}".strip()
+    if not path.is_file():
+        raise InputError(f"{name}: there is no such file: check the path")
+    refuse_description(path, name, (b"<",), "give GeoJSON, GeoPackage or Shapefile")
+    try:
+        with warnings.catch_warnings():
+            # GDAL warns of rings that are wound or closed unusually; what is wrong with a geometry is judged later.
+            warnings.simplefilter("ignore")
+            if (driver := _driver_of(path)) not in DRIVERS:
+                raise InputError(f"{name} is of kind {driver}: give GeoJSON, GeoPackage or Shapefile")
+            yield
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError, ValueError) as error:
+        first = str(error).splitlines()[0].replace(str(path), path.name)
+        raise InputError(f"{name} cannot be read ({first}): give GeoJSON, GeoPackage or Shapefile") from None
+
+
+def _driver_of(path: Path) -> str:
+    """GDAL's name of what reads a file."""
+    layers = pyogrio.list_layers(path)
+    return str(pyogrio.read_info(path, layer=layers[0][0] if len(layers) else None)["driver"])
 
 
 def _pick_layer(path: Path, what: str, wanted: str | None) -> str | None:

@@ -18,6 +18,7 @@ from fusion.errors import InputError
 from fusion.ingest.presets import preset
 from fusion.ingest.rasters import GDAL_ERRORS, extent_of, open_raster
 from fusion.ingest.tables import open_table
+from fusion.ingest.vectors import opened_vector
 
 VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".zip", ".fgb")
 _ROWS = 10
@@ -69,13 +70,10 @@ def preview_functions(file: Path, layer: str | None = None) -> FunctionsPreview:
     file = Path(file)
     if file.suffix.lower() not in VECTORS:
         return _table_preview(file)
-    try:
+    with opened_vector(file, ""):
         layers = tuple(str(name) for name, _ in pyogrio.list_layers(file))
         info = pyogrio.read_info(file, layer=layer)
         rows = pyogrio.read_dataframe(file, layer=layer, read_geometry=False, max_features=_LOOKED_AT)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file.name} cannot be read ({reason}): give GeoJSON, GeoPackage or a Shapefile") from None
     rows = pd.DataFrame(rows)
     return FunctionsPreview(
         layers=layers,

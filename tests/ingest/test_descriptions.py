@@ -12,6 +12,7 @@ from rasterio.transform import Affine
 from fusion.errors import InputError
 from fusion.ingest.rasters import open_raster
 from fusion.ingest.vectors import read_polygons
+from fusion.serving.previews import preview_functions
 
 LAYER = '<OGRVRTLayer name="secret"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer>'
 OGR_VRT = f"<OGRVRTDataSource>{LAYER}</OGRVRTDataSource>"
@@ -58,3 +59,25 @@ def test_an_image_that_points_elsewhere_is_refused(tmp_path):
         pass
     with open_raster(tmp_path / "secret.tif") as image:
         assert image.count == 3
+
+
+@pytest.mark.parametrize("look", [lambda path: read_polygons(path, "functions"), preview_functions])
+@pytest.mark.parametrize("blanks", [0, 300, 5000])
+def test_no_blanks_hide_what_a_vector_file_is_and_its_preview_looks_too(tmp_path, secret, look, blanks):
+    path = tmp_path / "a.geojson"
+    path.write_text(" " * blanks + OGR_VRT.format(secret))
+    with pytest.raises(InputError, match=r"a\.geojson is a text that may lead"):
+        look(path)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x.shp", " " * blanks + OGR_VRT.format(secret))
+    with pytest.raises(InputError, match=r"x\.shp is a text that may lead"):
+        look(tmp_path / "a.zip")
+
+
+def test_a_vector_file_of_another_kind_is_named(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text(
+        '{"type": "Topology", "objects": {"a": {"type": "GeometryCollection", "geometries": []}}, "arcs": []}'
+    )
+    with pytest.raises(InputError, match=r"a\.geojson (is of kind|cannot be read)"):
+        read_polygons(path, "functions")
