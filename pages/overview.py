@@ -86,9 +86,15 @@ def _show_totals(city: City) -> None:
     if len(names) > 1:
         measure = st.selectbox(t("Measure"), list(names), format_func=names.__getitem__, key=MEASURE)
     totals = caches.totals(city, measure)
-    unit = city.info.measure(measure).unit
+    unit = t(city.info.measure(measure).unit)
     st.plotly_chart(
-        totals_figure(totals, f"{names[measure]} ({unit})", city.info.timezone, city.info.flagged, language.current()),
+        totals_figure(
+            totals,
+            t("{what} ({unit})", what=names[measure], unit=unit),
+            city.info.timezone,
+            city.info.flagged,
+            language.current(),
+        ),
         key="overview_totals",
         config={"displayModeBar": False},
         alt=t("Sum over all valid cells by hour"),

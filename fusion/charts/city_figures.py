@@ -16,6 +16,7 @@ from fusion.charts.palette import (
     class_colours,
     class_names,
     translucent,
+    whole_ticks,
 )
 from fusion.classes import FUNCTIONS, IDS
 
@@ -25,10 +26,10 @@ _WORDS = {
     "valid": {"en": "valid", "zh": "有效"},
     "suppressed": {"en": "suppressed", "zh": "被抑制"},
     "missing": {"en": "missing", "zh": "缺失"},
-    "true": {"en": "true", "zh": "真实"},
-    "image": {"en": "Image", "zh": "影像"},
-    "signal": {"en": "Signal", "zh": "信令"},
-    "fusion": {"en": "Fusion", "zh": "融合"},
+    "states": {"en": "Share of cell-hours", "zh": "单元·小时占比"},
+    "image": {"en": "Image, %", "zh": "影像（%）"},
+    "signal": {"en": "Signal, %", "zh": "信令（%）"},
+    "fusion": {"en": "Fusion, %", "zh": "融合（%）"},
     "no_run": {"en": "no such run", "zh": "无此训练"},
 }
 
@@ -50,13 +51,17 @@ def class_figure(counts: Mapping[str, int], lang: str = "en", predicted: bool = 
         y=class_names(lang),
         orientation="h",
         marker={"color": class_colours(), "line": {"width": 0}},
-        text=[f"{value:,}" if predicted else f"{value:,} · {value / total:.1%}" for value in values],
+        text=[f"{value:,}" if predicted else f"{value:,} · {value / total * 100:.1f} %" for value in values],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: <b>%{x:,}</b><extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": _word("predicted" if predicted else "cells", lang), "range": [0, max(max(values), 1) * 1.4]},
+        xaxis={
+            "title": _word("predicted" if predicted else "cells", lang),
+            "range": [0, max(max(values), 1) * 1.4],
+            **whole_ticks(max(values)),
+        },
         yaxis={"autorange": "reversed", "automargin": True},
         height=height,
         bargap=0.28,
@@ -93,10 +98,14 @@ def states_figure(coverage: Mapping[str, float], lang: str = "en") -> go.Figure:
         xaxis={"range": [0, 100], "visible": False, "fixedrange": True},
         yaxis={"visible": False, "fixedrange": True},
         legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0, "traceorder": "normal"},
-        height=78,
+        height=98,
         bargap=0,
-        margin={"l": 0, "r": 0, "t": 4, "b": 44},
+        margin={"l": 0, "r": 0, "t": 24, "b": 44},
     )
+    figure.add_annotation(
+        text=_word("states", lang), x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        showarrow=False, yshift=2, font={"color": GREY, "size": 12},
+    )  # fmt: skip
     return figure
 
 
@@ -146,7 +155,7 @@ def probabilities_figure(
             row=1,
             col=column,
         )
-    figure.update_xaxes(range=[0, 118], tickvals=[0, 50], ticksuffix=" %", showgrid=True)
+    figure.update_xaxes(range=[0, 118], tickvals=[0, 50, 100], showgrid=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(height=290, bargap=0.3, margin={"l": 8, "r": 8, "t": 28, "b": 8})

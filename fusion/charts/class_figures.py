@@ -21,6 +21,7 @@ _WORDS = {
     "after": {"en": "after scaling", "zh": "温度缩放后"},
     "perfect": {"en": "perfect calibration", "zh": "完全校准"},
     "cells": {"en": "cells", "zh": "个单元"},
+    "rounded": {"en": "0: below 0.5 on average; blank: never", "zh": "0：均值不足 0.5；空白：从未出现"},
 }
 
 
@@ -118,17 +119,20 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
     )
     for row, name in enumerate(names):
         for column, other in enumerate(names):
-            if counts[row, column] < 0.5:  # none, or a mean over seeds that rounds to none
+            if counts[row, column] == 0:  # never, in no seed
                 continue
             figure.add_annotation(
                 x=other,
                 y=name,
-                text=f"{counts[row, column]:,.0f}",
+                text=f"{np.floor(counts[row, column] + 0.5):,.0f}",
                 showarrow=False,
                 font={"color": "#ffffff" if shares[row, column] > 0.6 else "#1a1a1a", "size": 11},
             )
+    title = _word("predicted", lang)
+    if ((counts > 0) & (counts < 0.5)).any():
+        title += f"<br><span style='font-size:12px;color:{GREY}'>{_word('rounded', lang)}</span>"
     figure.update_layout(
-        xaxis={"title": _word("predicted", lang), "automargin": True, "showgrid": False},
+        xaxis={"title": title, "automargin": True, "showgrid": False},
         yaxis={"title": _word("true", lang), "autorange": "reversed", "automargin": True, "showgrid": False},
         height=520,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

@@ -16,6 +16,9 @@ from fusion.analysis.findings import Shapley
 from fusion.charts.palette import COLOURS, GREY, translucent
 
 _GRID = "#e3e8ec"
+# ColorBrewer's OrRd: pale for little, darker for more, so that the scale reads in one direction.
+_HEAT = ["#fef0d9", "#fdcc8a", "#fc8d59", "#d7301f", "#7f0000"]
+_RELIEF = 0.65  # how dark or bright the picture's strongest contrasts stand on the heat
 _WORDS = {
     "attention": {"en": "% of attention", "zh": "注意力占比（%）"},
     "even": {"en": "if spread evenly", "zh": "若均匀分布"},
@@ -34,7 +37,9 @@ _WORDS = {
 
 
 def rollout_figure(chip: np.ndarray, patches: np.ndarray, lang: str = "en", height: int = 300) -> go.Figure:
-    """Draw where the ViT looked as heat over the chip, a square a patch, with a scale of colour.
+    """Draw where the ViT looked as heat, a square a patch, with a scale of colour and the chip as a grey relief above.
+
+    The relief leaves mean brightness as it is, so that a square has the colour that the scale has for it.
 
     Args:
         chip: (H,W,3) uint8, the ground that the patches divide, north up.
@@ -43,17 +48,14 @@ def rollout_figure(chip: np.ndarray, patches: np.ndarray, lang: str = "en", heig
         height: in pixels.
     """
     rows, columns = patches.shape
-    file = io.BytesIO()
-    Image.fromarray(chip).save(file, "JPEG", quality=88)
     even = 100 / patches.size
     figure = go.Figure()
     figure.add_heatmap(
         z=patches * 100,
-        colorscale="Inferno",
+        colorscale=_HEAT,
         # From nothing to at least twice the even share: attention that is all but even looks so.
         zmin=0,
         zmax=max(2 * even, 100 * float(patches.max())),
-        opacity=0.55,
         colorbar={
             "orientation": "h",
             "y": 0,
@@ -68,13 +70,25 @@ def rollout_figure(chip: np.ndarray, patches: np.ndarray, lang: str = "en", heig
         hovertemplate=f"<b>%{{z:.1f}} %</b><br>{_word('even', lang)}: {even:.1f} %<extra></extra>",
     )
     figure.add_layout_image(
-        source=f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}",
-        xref="x", yref="y", x=-0.5, y=-0.5, sizex=columns, sizey=rows, sizing="stretch", layer="below",
+        source=_relief(chip),
+        xref="x", yref="y", x=-0.5, y=-0.5, sizex=columns, sizey=rows, sizing="stretch", layer="above",
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], constrain="domain", fixedrange=True)
     figure.update_yaxes(visible=False, range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", fixedrange=True)
     figure.update_layout(height=height, margin={"l": 4, "r": 4, "t": 8, "b": 52})
     return figure
+
+
+def _relief(chip: np.ndarray) -> str:
+    """Return the chip as a picture of white and black, the more opaque the farther from its mean brightness."""
+    light = np.asarray(Image.fromarray(chip).convert("L"), dtype=float)
+    away = (light - light.mean()) / max(2.5 * light.std(), 1.0)
+    pixels = np.zeros((*light.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = np.where(away > 0, 255, 0)[..., None]
+    pixels[..., 3] = np.round(255 * _RELIEF * np.clip(np.abs(away), 0, 1))
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def hours_figure(hours: pd.DataFrame, clock: bool, lang: str = "en", height: int = 300) -> go.Figure:

@@ -18,11 +18,14 @@ from fusion.states import MISSING, SUPPRESSED
 
 FLAG = "#cc3311"
 _WEEKEND = "rgba(110,125,140,0.10)"
+_EDGES = {"weekend": "rgba(110,125,140,0.45)", "flagged": translucent(FLAG, 0.45)}
 _NOW = "#1d2730"
 _DAYS = {"en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), "zh": tuple("周" + day for day in "一二三四五六日")}
 _WORDS = {
     "suppressed": {"en": "suppressed", "zh": "被抑制"},
     "missing": {"en": "missing", "zh": "缺失"},
+    "weekend": {"en": "weekend", "zh": "周末"},
+    "flagged": {"en": "⚑ flagged date", "zh": "⚑ 已标记日期"},
 }
 _LONGEST_DAILY = 15  # days that still get a tick each
 
@@ -139,14 +142,17 @@ def finish_hours(
     days = pd.date_range(local.iloc[0].normalize(), local.iloc[-1].normalize(), freq="D")
     why = {flag.date: flag.zh if lang == "zh" else flag.en for flag in flagged}
     first, last = local.iloc[0], local.iloc[-1] + timedelta(hours=1)
+    shades: dict[str, str] = {}
     for day in days:
         reason = why.get(f"{day:%Y-%m-%d}")
         if reason is None and day.day_of_week < 5:
             continue
+        shade = "flagged" if reason else "weekend"
+        shades[shade] = translucent(FLAG, 0.10) if reason else _WEEKEND
         figure.add_vrect(
             x0=day,
             x1=day + timedelta(days=1),
-            fillcolor=translucent(FLAG, 0.10) if reason else _WEEKEND,
+            fillcolor=shades[shade],
             line_width=0,
             layer="below",
         )
@@ -155,6 +161,20 @@ def finish_hours(
                 x=max(day, first), y=1, xref="x", yref="paper", xanchor="left", yanchor="top", showarrow=False,
                 text="⚑", font={"color": FLAG, "size": 13}, hovertext=reason, xshift=2,
             )  # fmt: skip
+    for shade in sorted(shades, reverse=True):
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=_WORDS[shade][lang],
+            marker={
+                "symbol": "square",
+                "size": 12,
+                "color": shades[shade],
+                "line": {"width": 1, "color": _EDGES[shade]},
+            },
+            hoverinfo="skip",
+        )
     if now is not None:
         figure.add_vline(x=now, line={"color": _NOW, "width": 1.5})
     ticks: dict[str, Any] = {"tickformat": "%Y-%m-%d"}
@@ -182,7 +202,9 @@ def finish_hours(
         height=height,
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
         hovermode="x",
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        showlegend=True,  # one entry alone would not be shown
+        # Under the names of the days: beside the unit there is no room for four entries.
+        legend={"orientation": "h", "y": -48 / max(height - 110, 60), "yanchor": "top", "x": 0, "itemclick": False},
     )
 
 

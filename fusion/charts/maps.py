@@ -108,7 +108,7 @@ def result_deck(
             {
                 "hex": id_,
                 "label": function.zh if lang == "zh" else function.en,
-                "percent": f"{confidence:.0%}",
+                "percent": f"{confidence * 100:.1f}\u00a0%",
                 "fill": [*_rgb(function.colour), round(40 + 215 * float(np.clip(confidence, 0, 1)))],
             }
         )

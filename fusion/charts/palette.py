@@ -32,6 +32,11 @@ def legend_below(plot_px: float) -> dict[str, Any]:
     return {"orientation": "h", "y": -58 / plot_px, "x": 0, "yanchor": "top"}
 
 
+def whole_ticks(most: float) -> dict[str, Any]:
+    """Return the ticks of an axis of counts from 0 to `most`: whole numbers only, however few."""
+    return {"tickformat": ",d", "dtick": 1} if most <= 12 else {"tickformat": ",d"}
+
+
 def draw_zero(figure: go.Figure, right: str) -> None:
     """Draw the line that differences are read against, and say above it what lies to its right."""
     figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1.5})

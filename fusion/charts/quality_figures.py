@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.hourly import FLAG, finish_hours, wall_clock
-from fusion.charts.palette import GREY, STATES
+from fusion.charts.palette import GREY, STATES, whole_ticks
 from fusion.city import FlaggedDate
 
 PARTS = {"imagery": "#0077bb", "signaling": "#ee7733", "functions": "#aa3377"}
@@ -39,6 +39,7 @@ _WORDS = {
     "latitude": {"en": "Latitude", "zh": "纬度"},
 }
 _LONGEST_NAMED = 31  # days that still get a name each
+_UNSEEN = 0.02  # share of the axis below which a bar cannot be told from none
 
 
 def reasons_figure(counts: Mapping[str, int], lang: str = "en", axis: str | None = None) -> go.Figure:
@@ -63,7 +64,12 @@ def reasons_figure(counts: Mapping[str, int], lang: str = "en", axis: str | None
         hovertemplate="%{y}: <b>%{x:,}</b><extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": axis or _word("rows", lang), "range": [0, most * 1.25], "gridcolor": _GRID, "tickformat": ",d"},
+        xaxis={
+            "title": axis or _word("rows", lang),
+            "range": [0, most * 1.25],
+            "gridcolor": _GRID,
+            **whole_ticks(most),
+        },
         yaxis={"autorange": "reversed", "automargin": True},
         height=90 + 34 * max(len(ordered), 1),
         bargap=0.35,
@@ -106,7 +112,7 @@ def hours_figure(
             hovertemplate=f"{_word(state, lang)}: <b>%{{y:,}}</b><extra></extra>",
         )
     finish_hours(figure, local, _word("cells", lang), flagged, lang, height, None)
-    figure.update_layout(hovermode="x unified", legend={"traceorder": "normal"})
+    figure.update_layout(hovermode="x unified", legend_traceorder="normal")
     return figure
 
 
@@ -137,7 +143,7 @@ def cells_figure(histogram: Sequence[int], lang: str = "en", height: int = 240) 
             "title": None,
             "range": [0, max(max(histogram, default=1), 1) * 1.18],
             "gridcolor": _GRID,
-            "tickformat": ",d",
+            **whole_ticks(max(histogram, default=1)),
         },
         height=height,
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
@@ -164,6 +170,7 @@ def days_figure(
         height: in pixels.
     """
     why = {flag.date: flag.zh if lang == "zh" else flag.en for flag in flagged}
+    top = max([limit * 1.2, *(day["score"] * 1.12 for day in days if day["score"] is not None)])
     figure = go.Figure()
     for unusual, colour, pattern in ((False, _BLUE, ""), (True, "#c8772b", "/")):
         chosen = [day for day in days if bool(day["unusual"]) == unusual and day["score"] is not None]
@@ -178,20 +185,26 @@ def days_figure(
                 "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff", "size": 7},
                 "line": {"width": 0},
             },
+            # A bar of no height would pass for a day without data.
+            text=[f"{day['score']:.1f}" if day["score"] < _UNSEEN * top else "" for day in chosen],
+            textposition="outside",
+            textangle=0,
+            cliponaxis=False,
             customdata=[
-                [f"{day['ratio']:.0%}" if day["ratio"] is not None else "–", why.get(day["date"], "")] for day in chosen
+                [f"{day['ratio'] * 100:.0f} %" if day["ratio"] is not None else "–", why.get(day["date"], "")]
+                for day in chosen
             ],
             hovertemplate=(
                 f"%{{x|%Y-%m-%d}}: <b>%{{y:.1f}}</b><br>{_word('ratio', lang)} %{{customdata[0]}}"
                 "<br>%{customdata[1]}<extra></extra>"
             ),
         )
-    top = max([limit * 1.2, *(day["score"] * 1.12 for day in days if day["score"] is not None)])
     for day in days:
         if reason := why.get(day["date"]):
+            named = day["score"] is not None and day["score"] < _UNSEEN * top
             figure.add_annotation(
                 x=day["date"], y=min(top, (day["score"] or 0.0)), text="⚑", showarrow=False, yanchor="bottom",
-                font={"color": FLAG, "size": 14}, hovertext=reason,
+                font={"color": FLAG, "size": 14}, hovertext=reason, yshift=16 if named else 0,
             )  # fmt: skip
     figure.add_hline(y=limit, line={"color": GREY, "dash": "dash", "width": 1.5})
     figure.add_annotation(

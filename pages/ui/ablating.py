@@ -5,7 +5,7 @@ import streamlit as st
 from fusion.city import City
 from fusion.serving.ablation import Ablation, ablation_of
 from fusion.serving.ablation_tables import ROBUSTNESS_FILE
-from pages.ui import caches, models
+from pages.ui import caches, comparing, models
 from pages.ui.language import t
 
 
@@ -92,7 +92,7 @@ def axis_columns() -> dict:
     return {
         "row": t("What changes"),
         "experiment": t("Model"),
-        "modality": t("Modality"),
+        "modality": comparing.modality_column(),
         "accuracy": number(t("Accuracy"), format=share),
         "low": number(t("95 % low"), format=share),
         "high": number(t("95 % high"), format=share),
@@ -114,7 +114,7 @@ def axis_columns() -> dict:
         "common_seeds": t("Common seeds"),
         "common_folds": t("Common folds"),
         "common_cells": number(t("Common cells"), format="localized"),
-        "verdict": t("Interval says"),
+        "verdict": comparing.interval_column(),
     }
 
 

@@ -123,6 +123,8 @@ def _show_summary(answer: Answer) -> None:
     parts = view.by_part(answer.table)
     st.markdown(f"**{t('What these cells were to the run')}**")
     st.markdown(_part_lines(parts))
+    if (parts["known"] >= view.FEWEST).any():
+        st.caption(t("In brackets: 95 % interval (Wilson). It takes cells for independent; neighbours are not."))
     if "train" in set(parts["part"]):
         text = (
             t("The run was trained on all of these cells: being right here proves nothing. Judge it on test cells.")
@@ -139,16 +141,7 @@ def _show_summary(answer: Answer) -> None:
 def _part_lines(parts: pd.DataFrame) -> str:
     lines = [f"| {t('Part')} | {t('Cells')} | {t('Right, where the function is known')} |", "|:--|--:|--:|"]
     for row in parts.to_dict("records"):
-        share = (
-            t(
-                "{right:,} of {known:,} ({share})",
-                right=row["right"],
-                known=row["known"],
-                share=percent(row["right"] / row["known"]),
-            )
-            if row["known"]
-            else "–"
-        )
+        share = view.right_words(row["right"], row["known"], t)
         lines.append(f"| {region_cards.part_name(row['part'])} | {row['cells']:,} | {share} |")
     return "\n".join(lines)
 
@@ -190,6 +183,7 @@ def _show_cards(city: City, answer: Answer) -> None:
     ]
     if missing:
         st.caption(t("Not asked, or no weights of the same seed and fold here: {names}.", names=t(", ").join(missing)))
+    st.caption(t("Bars: probability in per cent. Bold with ✓: the region's known function."))
     for row in shown:
         region_cards.show(city, answer, row)
 

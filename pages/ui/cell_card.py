@@ -11,6 +11,7 @@ from fusion.classes import by_id
 from fusion.geo import grid
 from pages.ui import caches, components
 from pages.ui.language import pick, t
+from pages.views.formats import percent
 
 _CHIP_M = 384.0  # the square of ground that the models see around a resolution-9 cell
 _SEVEN = math.sqrt(7)  # how much wider a cell of the next coarser resolution is
@@ -41,7 +42,7 @@ def _count(city: City, cell: int, hour: pd.Timestamp, measure: str) -> None:
     if row["state"] == store.VALID:
         text = f"{row['value']:,.6g}"
         if math.isfinite(row["ratio"]):
-            delta = f"{row['ratio'] - 1:+.0%} " + t("against the usual hour")
+            delta = f"{(row['ratio'] - 1) * 100:+.0f}\u00a0% ".replace("-", "−") + t("against the usual hour")
     else:
         text = t("suppressed") if row["state"] == store.SUPPRESSED else t("missing")
     st.metric(f"{pick(about.en, about.zh)} ({t(about.unit)})", text, delta, delta_color="off", border=False)
@@ -60,7 +61,7 @@ def _function(city: City, cell: int) -> None:
         st.caption(t("Function: not known for this cell"))
         return
     function = by_id(known["function"].iloc[0])
-    share = t("{share} of the cell's area", share=f"{known['share'].iloc[0]:.0%}")
+    share = t("{share} of the cell's area", share=percent(known["share"].iloc[0], 0))
     st.html(
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:0 .5rem;font-size:.95rem">'
         f'<span style="width:.9rem;height:.9rem;border-radius:3px;background:{function.colour};flex:none"></span>'

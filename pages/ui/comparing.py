@@ -1,15 +1,16 @@
 """What Compare and Ablation share: headings, the choice of runs, how charts behave, what columns are called."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import streamlit as st
 
+from fusion.charts.palette import MODALITIES, modality_name
 from fusion.city import City
 from fusion.serving.ablation import Ablation
 from fusion.serving.comparison import Comparison
 from fusion.serving.pooling import Setting
-from pages.ui import components
+from pages.ui import components, language
 from pages.ui.language import t
 
 Kept = TypeVar("Kept", Comparison, Ablation)
@@ -55,14 +56,37 @@ def _setting_name(setting: Setting) -> str:
     )
 
 
+def words(label: str, names: Mapping[str, str]) -> Any:
+    """Return a column whose values are the data's own names, shown in the session's language.
+
+    Args:
+        label: of the column.
+        names: value -> how it is shown.
+    """
+    return st.column_config.SelectboxColumn(label, options=list(names), format_func=lambda one: names.get(one, one))
+
+
+def modality_column() -> Any:
+    """Return the column of modalities."""
+    return words(t("Modality"), {one: modality_name(one, language.current()) for one in MODALITIES})
+
+
+def interval_column() -> Any:
+    """Return the column of what the interval of a difference says."""
+    above, below = t("above 0"), t("below 0")
+    return words(
+        t("Interval says"), {"gain": above, "better": above, "loss": below, "worse": below, "open": t("includes 0")}
+    )
+
+
 def accuracy_columns() -> dict:
     """Name and format the columns of accuracies and costs."""
     number, share = st.column_config.NumberColumn, "percent"
     return {
-        "kind": t("Kind"),
+        "kind": words(t("Kind"), {"measured": t("measured"), "ceiling": t("ceiling")}),
         "rank": t("No."),
         "experiment": t("Model"),
-        "modality": t("Modality"),
+        "modality": modality_column(),
         "accuracy": number(t("Accuracy"), format=share),
         "low": number(t("95 % low"), format=share),
         "high": number(t("95 % high"), format=share),
@@ -97,9 +121,9 @@ def contrast_columns() -> dict:
         "question": t("Question"),
         "a": t("First"),
         "b": t("Second"),
-        "state": t("State"),
+        "state": words(t("State"), {"run": t("run"), "not run": t("not run"), "no common cells": t("no common cells")}),
         "missing": t("Not run yet"),
-        "verdict": t("Corrected p says"),
+        "verdict": words(t("Corrected p says"), {"gain": t("better"), "loss": t("worse"), "open": t("not proven")}),
         "difference": number(t("Difference"), format=share),
         "low": number(t("95 % low"), format=share),
         "high": number(t("95 % high"), format=share),
@@ -135,7 +159,7 @@ def flattery_columns() -> dict:
         }
     return {
         "experiment": t("Model"),
-        "modality": t("Modality"),
+        "modality": modality_column(),
         **sides,
         "difference": number(t("Random minus spatial"), format=share),
         "low": number(t("95 % low"), format=share),
@@ -162,7 +186,7 @@ def paired_columns() -> dict:
     return {
         "fusion": t("Fusion"),
         "unimodal": t("Against"),
-        "modality": t("Modality"),
+        "modality": modality_column(),
         "difference": number(t("Difference"), format="percent"),
         "low": number(t("95 % low"), format="percent"),
         "high": number(t("95 % high"), format="percent"),
@@ -171,6 +195,6 @@ def paired_columns() -> dict:
         "p_value": number(t("McNemar p"), format="%.2g"),
         "n": number(t("Cells"), format="localized"),
         "groups": t("Groups"),
-        "mcnemar": t("McNemar's form"),
-        "verdict": t("Interval says"),
+        "mcnemar": words(t("McNemar's form"), {"exact binomial": t("exact binomial"), "chi-squared": t("chi-squared")}),
+        "verdict": interval_column(),
     }

@@ -10,6 +10,7 @@ from fusion.city import City
 from pages.ui import components, language
 from pages.ui.language import t
 from pages.views import data as view
+from pages.views.formats import percent
 
 _CHART = {"displayModeBar": False}
 
@@ -170,4 +171,4 @@ def _show_listed(
 
 def _judged(found: Mapping[str, Any]) -> str:
     share = found.get("share_judged")
-    return "" if share is None else t(" ") + t("Judged on {share:.0%} of the cells.", share=share)
+    return "" if share is None else t(" ") + t("Judged on {share} of the cells.", share=percent(share, 0))

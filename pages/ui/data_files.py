@@ -7,7 +7,7 @@ import streamlit as st
 from fusion.errors import FusionError
 from fusion.serving import ingest_jobs, uploads
 from fusion.serving.uploads import Waiting
-from pages.ui import components
+from pages.ui import components, language
 from pages.ui.language import t
 from pages.views import ingest as view
 
@@ -51,6 +51,9 @@ def _uploaded(root: Path, kind: str) -> tuple[list[Waiting], str | None]:
             folder=uploads.INCOMING,
         ),
     )
+    if language.current() == "zh":  # Streamlit's own words on the box are English, whatever the page's language
+        limit_gb = st.get_option("server.maxUploadSize") / 1024
+        st.caption(f"点击 Upload（上传）选择文件，或将文件拖入上框；单个文件不超过 {limit_gb:g} GB。")
     if files:
         _store(root, list(files))
         st.session_state[ROUND] = turn + 1

@@ -26,12 +26,12 @@ def catalogue() -> dict[str, str]:
 
 
 def t(text: str, /, **values: object) -> str:
-    """Say `text` in the session's language, then fill `{name}` places with `values`."""
+    """Say `text` in the session's language, then fill `{name}` places with `values`; a % keeps to its number."""
     said = text
     if current() == "zh":
         texts = catalogue()
         said = texts[text] if text in texts else sentences.chinese(text)
-    return said.format(**values) if values else said
+    return (said.format(**values) if values else said).replace(" %", "\u00a0%")
 
 
 def pick(english: str, chinese: str) -> str:

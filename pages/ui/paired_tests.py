@@ -8,6 +8,7 @@ from fusion.serving.comparison import Comparison
 from pages.ui import comparing, components, language
 from pages.ui.language import t
 from pages.views import compare as view
+from pages.views.formats import percent
 
 EXPLORE, PAIRS = "compare_explore", "compare_pairs"
 
@@ -70,10 +71,10 @@ def show_flattery(city: City, comparison: Comparison) -> None:
         t(
             "The same models and data; only the folds differ. A random fold deals cell by cell, so a test cell's "
             "neighbours, whose chips overlap its own, are in training; it also has no buffer and so more training "
-            "cells ({random:.0%} of the labelled ones instead of {spatial:.0%}). The difference has an unpaired "
+            "cells ({random} of the labelled ones instead of {spatial}). The difference has an unpaired "
             "interval: either side's spatial groups are drawn on their own.",
-            random=table["random_trained"].mean(),
-            spatial=table["spatial_trained"].mean(),
+            random=percent(table["random_trained"].mean(), 0),
+            spatial=percent(table["spatial_trained"].mean(), 0),
         )
     )
     components.table_under(city, table, "random-spatial", comparing.flattery_columns())

@@ -72,7 +72,7 @@ def _head(found: pd.Series) -> None:
         st.html(
             f'<span style="display:inline-flex;align-items:center;gap:.45rem;font-weight:600;white-space:nowrap">'
             f'<span style="width:.9rem;height:.9rem;border-radius:3px;background:{function.colour}"></span>'
-            f"{escape(class_name(found['predicted']))} {percent(found['confidence'], 0)}</span>",
+            f"{escape(class_name(found['predicted']))} {percent(found['confidence'])}</span>",
             width="content",
         )
         st.badge(part_name(found["part"]), color=_PART_COLOURS.get(found["part"], "gray"))
@@ -96,7 +96,7 @@ def _profile(city: City, cell: int, name: str) -> None:
     about = city.info.measures[0]
     table = caches.profile(city, cell, about.id)
     st.plotly_chart(
-        profile_figure(table, about.unit, city.info.timezone, city.info.flagged, language.current(), height=230),
+        profile_figure(table, t(about.unit), city.info.timezone, city.info.flagged, language.current(), height=230),
         key=f"profile_{name}",
         config=_PLAIN,
         alt=t("Hourly counts of the cell"),

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+from fusion.ingest.quality import REASONS
+
 _TEXTS = Path(__file__).parent / "texts" / "library"
 _PLACE = re.compile(r"\{(\w+)\}")
+_REASONS = dict(REASONS.values())
+_COUNTED = re.compile("([0-9]+) ({})(?:, |$)".format("|".join(map(re.escape, sorted(_REASONS, key=len, reverse=True)))))
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,15 @@ def chinese(line: str) -> str:
             # One word is a name of the data.
             values = {name: chinese(value) if " " in value else value for name, value in found.groupdict().items()}
             return template.chinese.format(**values)
-    return line
+    return _counted(line)
+
+
+def _counted(line: str) -> str:
+    """Return a list of rows by reason, such as "3 outside the city, 1 no device id"; anything else as it is."""
+    found = list(_COUNTED.finditer(line))
+    if "".join(one.group() for one in found) != line:
+        return line
+    return "、".join(f"{_REASONS[one[2]]} {one[1]} 行" for one in found)
 
 
 @cache

@@ -7,8 +7,8 @@ import pandas as pd
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Spell a share of 1 as per cent; an unknown one as a dash."""
-    return "–" if share is None or math.isnan(share) else f"{share * 100:.{digits}f} %"
+    """Spell a share of 1 as per cent, its sign on the number's line; an unknown one as a dash."""
+    return "–" if share is None or math.isnan(share) else f"{share * 100:.{digits}f}\u00a0%"
 
 
 def points(share: float) -> str:

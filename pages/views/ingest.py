@@ -58,7 +58,9 @@ def step_words(progress: Progress, t: Say) -> str:
     """Say how far an ingest is."""
     # The steps' names are fixed words of the ingests; one that names a file stays as it is.
     return (
-        t("{share:.0%}, {step}", share=progress.share, step=t(progress.step)) if progress.step else t("Getting ready")
+        t("{share}, {step}", share=percent(progress.share, 0), step=t(progress.step))
+        if progress.step
+        else t("Getting ready")
     )
 
 

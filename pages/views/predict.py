@@ -1,16 +1,19 @@
 """Predict's results as tables: what was asked, what came out, what each cell was to the run. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
 from fusion.classes import IDS
+from pages.views.formats import interval, percent
 
 PROBABILITIES = [f"p_{id_}" for id_ in IDS]
 # How cards and table can be ordered; the least confident and the wrong ones are what one wants to look at.
 ORDERS = ("given", "unsure", "wrong")
+FEWEST = 20  # cells of known function below which a percentage would say more than they can
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,22 @@ def by_part(table: pd.DataFrame) -> pd.DataFrame:
     order = ["test", "validation", "buffer", "train", "unlabelled", "unknown"]
     result = pd.DataFrame(rows, columns=["part", "cells", "known", "right"])
     return result.sort_values("part", key=lambda parts: parts.map(order.index), ignore_index=True)
+
+
+def right_words(right: int, known: int, t: Callable[..., str]) -> str:
+    """Say how many of the cells of known function are right; from `FEWEST` on with Wilson's 95 % interval."""
+    if not known:
+        return "–"
+    if known < FEWEST:
+        return t("{right:,} of {known:,}", right=right, known=known)
+    low, high = proportion_confint(right, known, method="wilson")
+    return t(
+        "{right:,} of {known:,} ({share}, {interval})",
+        right=right,
+        known=known,
+        share=percent(right / known),
+        interval=interval(low, high),
+    )
 
 
 def ordered(table: pd.DataFrame, order: str) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def test_classes_are_all_drawn_in_their_own_colours() -> None:
     assert list(bars.y) == [function.en for function in FUNCTIONS]
     assert list(bars.marker.color) == [function.colour for function in FUNCTIONS]
     assert bars.x[IDS.index("park")] == 3
-    assert bars.text[IDS.index("park")] == "3 · 75.0%"
+    assert bars.text[IDS.index("park")] == "3 · 75.0 %"
     assert bars.x[IDS.index("airport")] == 0
 
 
@@ -65,6 +65,7 @@ def test_states_add_up_to_one_bar() -> None:
 
     assert [trace.x[0] for trace in figure.data] == pytest.approx([70, 20, 10])
     assert [trace.name for trace in figure.data] == ["valid 70.0 %", "suppressed 20.0 %", "missing 10.0 %"]
+    assert [note.text for note in figure.layout.annotations] == ["Share of cell-hours"]
 
 
 def test_probabilities_stand_side_by_side_with_the_true_class_marked() -> None:
@@ -77,4 +78,4 @@ def test_probabilities_stand_side_by_side_with_the_true_class_marked() -> None:
     assert figure.data[2].x[4] == pytest.approx(100)
     assert figure.data[0].y[IDS.index("school")] == "<b>学校 ✓</b>"
     titles = [note.text for note in figure.layout.annotations]
-    assert titles == ["影像", "信令", "融合", "无此训练"]
+    assert titles == ["影像（%）", "信令（%）", "融合（%）", "无此训练"]

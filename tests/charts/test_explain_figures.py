@@ -28,10 +28,19 @@ def test_the_heat_lies_on_the_chip_patch_by_patch_north_up() -> None:
     assert (heat.zmin, heat.zmax) == (0, 50)  # twice the even share, which the largest does not reach
     assert "25.0 %" in heat.hovertemplate  # four patches, spread evenly
     assert list(figure.layout.yaxis.range) == [1.5, -0.5]  # row 0 at the top
-    assert (ground.x, ground.y, ground.sizex, ground.sizey, ground.layer) == (-0.5, -0.5, 2, 2, "below")
+    assert (ground.x, ground.y, ground.sizex, ground.sizey, ground.layer) == (-0.5, -0.5, 2, 2, "above")
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(ground.source.split(",")[1]))))
-    assert picture[0].min() > 240
-    assert picture[-1].max() < 15
+    assert picture[0, 0, :3].tolist() == [255, 255, 255]
+    assert picture[-1, -1, :3].tolist() == [0, 0, 0]
+    assert picture[0, 0, 3] == picture[-1, -1, 3] > 0
+
+
+def test_a_plain_chip_leaves_the_heat_as_the_scale_has_it() -> None:
+    figure = rollout_figure(np.full((4, 4, 3), 90, dtype=np.uint8), np.full((2, 2), 0.25))
+
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(figure.layout.images[0].source.split(",")[1]))))
+    assert figure.data[0].opacity is None
+    assert (picture[..., 3] == 0).all()
 
 
 def test_hours_are_signed_points_and_those_without_data_are_marks_not_zeros() -> None:

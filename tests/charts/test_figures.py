@@ -129,6 +129,17 @@ def test_confusion_colours_shares_of_the_true_class_and_writes_counts() -> None:
     assert shares[row][school] == pytest.approx(25)
     assert np.isnan(shares[0]).all()  # no true cell of that class
     assert sorted(note.text for note in figure.layout.annotations) == ["10", "30"]
+    assert figure.layout.xaxis.title.text == "Predicted"
+
+
+def test_a_cell_seen_by_one_seed_of_three_is_told_from_one_never_seen() -> None:
+    counts = pd.DataFrame(0.0, index=list(IDS), columns=list(IDS))
+    counts.loc["park", ["park", "school", "hospital"]] = [2.5, 1 / 3, 0.5]
+
+    figure = confusion_figure(counts)
+
+    assert sorted(note.text for note in figure.layout.annotations) == ["0", "1", "3"]
+    assert "blank: never" in figure.layout.xaxis.title.text
 
 
 def test_reliability_has_the_diagonal_and_both_stages() -> None:

@@ -52,6 +52,8 @@ def test_weekends_and_flagged_dates_are_shaded_differently() -> None:
     assert [pd.Timestamp(shape.x0).day for shape in shades] == [30, 31, 1]
     assert shades[0].fillcolor != shades[1].fillcolor == shades[2].fillcolor
     assert [note.hovertext for note in figure.layout.annotations if note.hovertext] == ["为何"]
+    legend = {trace.name: trace.marker.color for trace in figure.data if trace.marker.symbol == "square"}
+    assert legend == {"周末": shades[1].fillcolor, "⚑ 已标记日期": shades[0].fillcolor}
 
 
 def test_the_current_hour_is_a_line() -> None:

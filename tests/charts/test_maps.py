@@ -69,7 +69,7 @@ def test_a_result_is_drawn_in_its_class_s_colour_the_surer_the_denser() -> None:
     park = tuple(int(by_id("park").colour[i : i + 2], 16) for i in (1, 3, 5))
     assert tuple(pale["fill"][:3]) == tuple(sure["fill"][:3]) == park
     assert pale["fill"][3] < sure["fill"][3] < full["fill"][3] == 255
-    assert (pale["label"], sure["percent"]) == ("公园", "90%")
+    assert (pale["label"], sure["percent"]) == ("公园", "90.0\u00a0%")
     assert [record["hex"] for record in (pale, sure, full)] == ids
 
 

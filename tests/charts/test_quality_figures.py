@@ -25,11 +25,16 @@ def test_reasons_stand_by_their_number() -> None:
     assert list(bars.x) == [30, 2]
 
 
+def test_few_rejects_have_whole_numbers_on_the_axis() -> None:
+    assert reasons_figure({"bad time": 1}).layout.xaxis.dtick == 1
+    assert reasons_figure({"bad time": 400}).layout.xaxis.dtick is None
+
+
 def test_hours_are_stacked_in_the_city_s_own_time() -> None:
     figure = hours_figure(HOURS, "Asia/Shanghai", lang="zh")
 
-    assert [trace.name for trace in figure.data] == ["有效", "被抑制", "缺失"]
-    assert [list(trace.y) for trace in figure.data] == [[5, 3, 3], [1, 2, 2], [0, 1, 1]]  # the last hour has an end
+    assert [trace.name for trace in figure.data] == ["有效", "被抑制", "缺失", "周末"]
+    assert [list(trace.y) for trace in figure.data[:3]] == [[5, 3, 3], [1, 2, 2], [0, 1, 1]]  # the last hour has an end
     assert str(np.datetime64(figure.data[0].x[0], "h")) == "2021-07-24T00"
     assert str(np.datetime64(figure.data[0].x[-1], "h")) == "2021-07-24T02"
 
@@ -51,6 +56,15 @@ def test_unusual_days_stand_apart_and_flagged_dates_are_marked_whether_or_not_th
     flags = [note for note in figure.layout.annotations if note.text == "⚑"]
     assert [(note.x, note.hovertext) for note in flags] == [("2021-07-31", "testing begins")]
     assert figure.layout.shapes[0].y0 == 3.5
+
+
+def test_a_day_just_like_the_usual_one_has_its_score_in_print() -> None:
+    flat = {"date": "2021-07-28", "score": 0.0, "ratio": 1.0, "unusual": False}
+
+    figure = days_figure([flat, *DAYS], 3.5, [FlaggedDate("2021-07-28", "testing begins", "开始检测")])
+
+    assert list(figure.data[0].text) == ["0.0", ""]
+    assert next(note for note in figure.layout.annotations if note.text == "⚑").yshift > 10
 
 
 def test_days_that_cannot_be_compared_draw_no_bar() -> None:

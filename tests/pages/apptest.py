@@ -26,13 +26,13 @@ def go(app: AppTest, page: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    """Return all that the page says, one element a line."""
+    """Return all that the page says, one element a line; no-break spaces are plain ones here."""
     kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "metric")
     found = []
     for kind in kinds:
         for element in app.get(kind):
             found += [str(getattr(element, "label", "") or ""), str(getattr(element, "value", "") or "")]
-    return "\n".join(found)
+    return "\n".join(found).replace("\u00a0", " ")
 
 
 def assert_whole(app: AppTest) -> None:

@@ -142,7 +142,7 @@ def test_a_labelled_cell_shows_its_function_and_share(open_page, miniature_city)
 
     card = "".join(element.proto.body for element in app.get("html"))
     assert "公园" in card
-    assert "75%" in card
+    assert "75\u00a0%" in card
 
 
 def test_the_counts_go_as_files(open_page, miniature_city) -> None:

@@ -110,7 +110,7 @@ def test_the_goals_are_told_with_what_they_came_to(built: Path, shown: dict[tupl
     closes, beats = compare_runs(open_city("miniature", built)).goals()
     figures = [metric.value for metric in shown["miniature", "en"].metric][:2]
 
-    assert figures == [f"{closes.value * 100:.1f} %", f"{beats.value * 100:+.1f}".replace("-", "−")]
+    assert figures == [f"{closes.value * 100:.1f}\u00a0%", f"{beats.value * 100:+.1f}".replace("-", "−")]
     assert "Goal: 80 % or more" in texts(shown["miniature", "en"])
 
 

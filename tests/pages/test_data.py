@@ -204,7 +204,7 @@ def test_an_ingest_survives_a_reload_and_ends_when_cancelled(town, root: Path, m
     app = turn_to(open_page("data", "town", "zh"), "ingest")  # a new session, as after a reload
 
     assert_whole(app)
-    assert "60%，定位到单元" in " ".join(str(bar.proto.text) for bar in app.get("progress"))
+    assert "60\u00a0%，定位到单元" in " ".join(str(bar.proto.text) for bar in app.get("progress"))
     app.button(key=f"{data_jobs.CANCEL}_{job.id}").click().run()
     assert_whole(app)
     assert background.status(job).state == "cancelled"

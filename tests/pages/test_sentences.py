@@ -130,6 +130,18 @@ def test_a_sentence_within_a_sentence() -> None:
     assert sentences.chinese(line) == f"坐标看起来是 gcj02，而非 wgs84：{sentences.sentences()[reason]}"
 
 
+def test_rows_are_counted_by_reasons_in_chinese() -> None:
+    line = (
+        "none of the 4 rows looked at could be taken (1 a tower that the table does not have, or has no position of, "
+        "3 outside the city): check the columns, the datum and the city"
+    )
+
+    assert sentences.chinese(line) == (
+        "查看的 4 行均无法采用（基站表中没有或缺少位置的基站 1 行、位于城市范围之外 3 行）：请检查列、坐标系与城市"
+    )
+    assert sentences.chinese("3 outside the town") == "3 outside the town"
+
+
 def test_the_most_particular_sentence_is_taken_and_an_unknown_one_stays() -> None:
     line = "people: 3 cells repeat one value for 24 hours and more"
     assert sentences.chinese(line).startswith("people：3 个单元连续 24")

@@ -12,7 +12,7 @@ from pages.views import compare, formats, predict
 
 
 def test_figures_are_spelled_one_way() -> None:
-    assert formats.percent(0.7506) == "75.1 %"
+    assert formats.percent(0.7506) == "75.1\u00a0%"  # a sign never stands alone on a line
     assert formats.percent(math.nan) == "–"
     assert formats.points(-0.012) == "−1.2"
     assert formats.interval(0.1, 0.2) == "[10.0, 20.0]"
@@ -48,9 +48,9 @@ def test_a_goal_says_what_it_came_to_and_how_surely(value: float, low: float, hi
     title, figure, said = compare.goal_words(_goal("closes", value, low, high, 0.8), _said)
 
     assert outcome in said
-    assert figure == f"{value:.1%}".replace("%", " %")
+    assert figure == f"{value:.1%}".replace("%", "\u00a0%")
     assert "joint ceiling" in title
-    assert "a+b (80.0 %) against b (50.0 %)" in said
+    assert "a+b (80.0\u00a0%) against b (50.0\u00a0%)" in said
 
 
 def test_a_goal_in_points_has_a_sign() -> None:
@@ -98,6 +98,14 @@ def test_right_and_wrong_are_counted_part_by_part_test_first() -> None:
         {"part": "train", "cells": 1, "known": 1, "right": 0},
         {"part": "unlabelled", "cells": 1, "known": 0, "right": 0},
     ]
+
+
+def test_few_cells_have_no_percentage_and_more_an_interval() -> None:
+    assert predict.right_words(0, 0, _said) == "–"
+    assert predict.right_words(1, 1, _said) == "1 of 1"
+    assert predict.right_words(19, 19, _said) == "19 of 19"
+    # Wilson's interval by hand: centre 0.5, half width 1.96 * sqrt(0.25 / 20 + 1.96² / 1600) / (1 + 1.96² / 20)
+    assert predict.right_words(10, 20, _said) == "10 of 20 (50.0\u00a0%, [29.9, 70.1])"
 
 
 @pytest.mark.parametrize(("order", "expected"), [("given", [0, 1, 2]), ("unsure", [1, 2, 0]), ("wrong", [1, 0, 2])])
