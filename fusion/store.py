@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from fusion.city import City
+from fusion.city import City, Measure
 from fusion.errors import CityError, InputError
 from fusion.geo.grid import Cells, parents_at, to_hex
 from fusion.states import MISSING, STATES, SUPPRESSED, VALID
@@ -268,10 +268,25 @@ def _hour_rows(city: City, wanted: list[pd.Timestamp], measure: str) -> pd.DataF
 def _published(city: City, measure: str) -> str:
     """One measure as a subquery `cell`, `hour`, `value` (null unless valid), `hidden`: the one door to its counts."""
     column = _column(city, measure)
-    small = f"coalesce({column} > 0 AND {column} <= {city.info.measure(measure).min_count}, false)"
+    small = hides_sql(city.info.measure(measure))
     return f"""(SELECT cell, hour, CASE WHEN {small} THEN NULL ELSE {column} END AS value,
                        {small} OR ({column} IS NULL AND {column}_suppressed) AS hidden
                 FROM read_parquet('{_quote(city.activity)}'))"""
+
+
+def hides_sql(measure: Measure) -> str:
+    """Return the SQL of whether a city hides a count of its table: one of an ingest under a smaller threshold."""
+    return f'coalesce("{measure.id}" > 0 AND "{measure.id}" <= {measure.min_count}, false)'
+
+
+def hides_more(city: City) -> dict[str, float]:
+    """Return the measures of whose published counts the city now hides some, with their thresholds."""
+    measures = city.info.measures
+    if not measures or not city.has_activity:
+        return {}
+    listed = ", ".join(f'bool_or({hides_sql(measure)}) AS "{measure.id}"' for measure in measures)
+    found = _ask(f"SELECT {listed} FROM read_parquet('{_quote(city.activity)}')").iloc[0]
+    return {measure.id: measure.min_count for measure in measures if found[measure.id] == True}  # noqa: E712  numpy, or NA
 
 
 def _laid_out(rows: pd.DataFrame, own: Cells, span: list[pd.Timestamp]) -> tuple[np.ndarray, np.ndarray]:

@@ -144,7 +144,10 @@ def _source(city: City, layout: str, chip_px: int, chip_m: float, k: int) -> str
     info = city.info
     read = [info.timezone, info.first_hour, info.hours, info.resolution, [measure.id for measure in info.measures]]
     versions = [VERSION, EXTRACT_VERSION, list(IDS)]
-    return json.dumps([city.fingerprint(), read, versions, layout, chip_px, float(chip_m), k])
+    # A threshold that was raised since hides counts of the table; one that hides none changes nothing.
+    hidden = store.hides_more(city)
+    listed = [city.fingerprint(), read, versions, layout, chip_px, float(chip_m), k]
+    return json.dumps([*listed, hidden] if hidden else listed)
 
 
 def _regions(city: City) -> SampleSet:

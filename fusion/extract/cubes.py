@@ -113,7 +113,9 @@ def fill_series(
 def _read(city: City, from_us: int, to_us: int, first: bool, last: bool) -> dict[str, np.ndarray]:
     """Read a span of hours; the first and last span are open, so that stray hours are found and not passed over."""
     columns = ", ".join(
-        f'"{m.id}", coalesce("{m.id}_suppressed", false) AS "{m.id}_suppressed"' for m in city.info.measures
+        f'CASE WHEN {hides} THEN NULL ELSE "{id_}" END AS "{id_}", '
+        f'{hides} OR coalesce("{id_}_suppressed", false) AS "{id_}_suppressed"'
+        for id_, hides in ((measure.id, store.hides_sql(measure)) for measure in city.info.measures)
     )
     bounds = [*([] if first else [f"us >= {from_us}"]), *([] if last else [f"us < {to_us}"])]
     path = str(city.activity).replace("'", "''")

@@ -23,7 +23,7 @@ from fusion.city import REGIONS, City, CityInfo, CityWriter, FlaggedDate, Measur
 from fusion.classes import IDS
 from fusion.errors import InputError, SampleError
 from fusion.extract.urfc_batches import Batch, read_batches
-from fusion.extract.urfc_files import Found, find_regions, find_root
+from fusion.extract.urfc_files import MOST_FILES, Found, find_regions, find_root
 from fusion.extract.urfc_grammar import (
     FIRST_DATE,
     HOURS,
@@ -109,7 +109,7 @@ def ingest_urfc(
 
 
 def _unpack(archive: Path, scratch: Path) -> Path:
-    for member in list_members(archive, scratch):
+    for member in list_members(archive, scratch, MOST_FILES):
         target = scratch.joinpath(*PurePosixPath(member.name.replace("\\", "/")).parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         unpack(member, target)

@@ -18,6 +18,7 @@ ENDINGS = {"image": (".jpg", ".jpeg", ".png"), "visit": (".txt",)}
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 _NAME = re.compile(r"(?P<region>[0-9A-Za-z]+)(?:_(?P<code>[0-9]{3}))?")
 _LABELS = {function.code: function.index for function in FUNCTIONS}
+MOST_FILES = 1_000_000  # of an archive: the contest's larger round has 400,000 regions, of two files each
 _LONGEST_ID = 15  # of a SampleSet
 
 

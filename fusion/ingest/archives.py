@@ -15,7 +15,7 @@ from fusion.errors import InputError
 
 # Deflate cannot exceed 1,032 : 1; hourly counts as text reach some 20 : 1.
 MOST_RATIO = 200.0
-_RATIO_FROM_BYTES = 64 << 20
+RATIO_FROM_BYTES = 64 << 20
 MOST_MEMBERS = 20_000
 _WORKBOOK_BYTES = 4 << 30
 _SPARE_BYTES = 256 << 20
@@ -43,8 +43,13 @@ def is_hidden(name: str) -> bool:
     )
 
 
-def list_members(path: Path, scratch: Path) -> list[Member]:
+def list_members(path: Path, scratch: Path, most: int | None = None) -> list[Member]:
     """List the files of a zip archive, by name, without hidden ones.
+
+    Args:
+        path: the archive.
+        scratch: where they would be unpacked.
+        most: members that it may have; None: `MOST_MEMBERS`.
 
     Raises:
         InputError: it is torn, encrypted, larger unpacked than its size or the disk allow, or a name leads elsewhere.
@@ -55,10 +60,9 @@ def list_members(path: Path, scratch: Path) -> list[Member]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read as a zip archive ({error}): pack it again") from None
-    if len(infos) > MOST_MEMBERS:
-        raise InputError(
-            f"{name} has {len(infos)} members, more than {MOST_MEMBERS}: pack fewer files into one archive"
-        )
+    most = MOST_MEMBERS if most is None else most
+    if len(infos) > most:
+        raise InputError(f"{name} has {len(infos)} members, more than {most}: pack fewer files into one archive")
     found = []
     for info in infos:
         member = _real_name(info)
@@ -125,13 +129,13 @@ def check_gzip(path: Path, name: str) -> None:
         engine = zlib.decompressobj(wbits=31)
         done = taken = 0
         # A file that is not packed unusually is known by its beginning; the last bytes of a torn one tell nothing.
-        most = packed if told > MOST_RATIO * packed else int(_RATIO_FROM_BYTES / MOST_RATIO)
+        most = packed if told > MOST_RATIO * packed else int(RATIO_FROM_BYTES / MOST_RATIO)
         while taken < most and not engine.eof and (data := file.read(min(_CHUNK_BYTES, most - taken))):
             taken += len(data)
             while data:
                 done += len(engine.decompress(data, _CHUNK_BYTES))
                 data = engine.unconsumed_tail
-                if done > max(_RATIO_FROM_BYTES, MOST_RATIO * (taken - len(data))):
+                if done > max(RATIO_FROM_BYTES, MOST_RATIO * (taken - len(data))):
                     raise InputError(
                         f"{name} unpacks to more than {MOST_RATIO:.0f} times its size, as no table of counts does: "
                         "it is refused"
@@ -204,7 +208,7 @@ def _check_total(name: str, total: int, packed: int, scratch: Path) -> None:
 
 
 def _check_ratio(name: str, total: int, packed: int) -> None:
-    if total > _RATIO_FROM_BYTES and total > MOST_RATIO * packed:
+    if total > RATIO_FROM_BYTES and total > MOST_RATIO * packed:
         raise InputError(
             f"{name} unpacks to {total / 2**20:,.0f} MB, {total / max(packed, 1):,.0f} times its size, as no table of "
             "counts does: it is refused"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import duckdb
 import pandas as pd
 
+from fusion.errors import InputError
 from fusion.ingest.columns import Roles
 from fusion.ingest.engine import connect
 from fusion.ingest.fields import TOO_MANY, count_of, key_fields, odd_keys, plain_fields
@@ -68,11 +69,19 @@ class Scan(Judged):
         return self.places + self.times
 
     def group(self) -> None:
-        """Read every file once and sum by place and time as written."""
+        """Read every file once and sum by place and time as written.
+
+        Raises:
+            InputError: a line is longer than DuckDB can take.
+        """
         self.run(PASSED)
-        self.plain = all(table.is_text for table in self.tables) and self._group_plain()
-        if not self.plain:
-            self._group_any()
+        try:
+            self.plain = all(table.is_text for table in self.tables) and self._group_plain()
+            if not self.plain:
+                self._group_any()
+        except duckdb.NotImplementedException:  # of its parallel reader, when a line fills a whole buffer
+            names = self.tables[0].name + (" or another file" if len(self.tables) > 1 else "")
+            raise InputError(f"{names} has a line of more than 30 MB: look for lines that lost their ends") from None
 
     def distinct_places(self) -> pd.DataFrame:
         """Return the distinct places: columns p*, `rows`."""

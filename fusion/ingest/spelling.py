@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fusion.errors import InputError
-from fusion.ingest.archives import check_room
+from fusion.ingest.archives import MOST_RATIO, RATIO_FROM_BYTES, check_room
 
 SAMPLE_BYTES = 1 << 18
 LINE_END = re.compile(r"\r\n|\n|\r")
@@ -19,6 +19,7 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 _PROBES = 64
 _PROBE_BYTES = 1 << 14
 _CHUNK_BYTES = 1 << 20
+_LONGEST_LINE_BYTES = 30_000_000  # DuckDB's buffer is 32 MB
 _START_BYTES = 1 << 12
 _LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -56,11 +57,22 @@ def find_encoding(path: Path, name: str) -> str:
     raise InputError(f"{name} is neither UTF-8 nor GBK text: save it as UTF-8")
 
 
-def look_through(path: Path) -> tuple[bool, bool]:
-    """Return whether the lines of a UTF-8 file all end alike, and whether it has quotes, as far as samples tell."""
+def look_through(path: Path, name: str) -> tuple[bool, bool]:
+    """Return whether the lines of a UTF-8 file all end alike, and whether it has quotes, as far as samples tell.
+
+    Raises:
+        InputError: it unpacks to far more than a table of counts does, or ends in a line longer than any reader takes.
+    """
     ends: set[bytes] = set()
     quoted = False
+    unpacked, most = 0, max(RATIO_FROM_BYTES, MOST_RATIO * path.stat().st_size)
     for part in _samples(path):
+        unpacked += len(part)
+        if path.suffix.lower() == ".gz" and unpacked > most:
+            raise InputError(
+                f"{name} unpacks to more than {MOST_RATIO:.0f} times its size, as no table of counts does: "
+                "it is refused"
+            )
         ends |= set(_LINE_END_BYTES.findall(part.lstrip(b"\n").removesuffix(b"\r")))
         quoted = quoted or b'"' in part
     return len(ends) <= 1, quoted
@@ -111,6 +123,21 @@ def _is_number(text: str) -> bool:
 def find_delimiter(line: str) -> str:
     """Return the mark that a line has most of: tab, comma, semicolon or bar."""
     return max(("\t", ",", ";", "|"), key=lambda mark: (line.count(mark), mark == ","))
+
+
+def check_last_line(path: Path, name: str) -> None:
+    """Refuse a text whose last line is longer than the reader's buffer: it would pass over that line and not say so.
+
+    Raises:
+        InputError: it is.
+    """
+    size = path.stat().st_size
+    if path.suffix.lower() == ".gz" or size <= _LONGEST_LINE_BYTES:
+        return
+    with path.open("rb") as file:
+        file.seek(size - _LONGEST_LINE_BYTES)
+        if b"\n" not in file.read().rstrip(b"\r\n"):
+            raise InputError(f"{name} ends in a line of more than 30 MB: look for lines that lost their ends")
 
 
 def _samples(path: Path) -> Iterator[bytes]:

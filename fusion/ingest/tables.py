@@ -20,6 +20,7 @@ from fusion.ingest.quotes import close_quotes
 from fusion.ingest.spelling import (
     LINE_END,
     SAMPLE_BYTES,
+    check_last_line,
     ending_of,
     find_delimiter,
     find_encoding,
@@ -282,9 +283,10 @@ def _open_text(path: Path, preset: Preset, scratch: Path, name: str, delimiter: 
         if path.suffix.lower() == ".gz":
             check_gzip(path, name)
         encoding = find_encoding(path, name)
-        even, quoted = look_through(path) if encoding == "utf-8" else (False, False)
+        even, quoted = look_through(path, name) if encoding == "utf-8" else (False, False)
         readable = plain_path(path, scratch) if even else rewrite(path, encoding, scratch, name)
-        quoted = quoted or (not even and look_through(readable)[1])
+        quoted = quoted or (not even and look_through(readable, name)[1])
+        check_last_line(readable, name)
         skip, lines = _first_lines(readable, name)
         delimiter = delimiter or find_delimiter(lines[0])
         if quoted and (closed := close_quotes(readable, delimiter, scratch, name)):

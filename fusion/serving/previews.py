@@ -15,6 +15,7 @@ import pyogrio
 import pyogrio.errors
 
 from fusion.errors import InputError
+from fusion.extract.urfc_files import MOST_FILES
 from fusion.ingest.presets import preset
 from fusion.ingest.rasters import GDAL_ERRORS, extent_of, open_raster
 from fusion.ingest.tables import open_table
@@ -24,7 +25,6 @@ VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".zip", ".fgb")
 _ROWS = 10
 _MOST_VALUES = 40
 _LOOKED_AT = 20_000  # features or rows whose values are counted
-_MOST_MEMBERS = 200_000
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def preview_urfc(path: Path) -> pd.DataFrame:
 
 def _names(path: Path) -> list[tuple[str, ...]]:
     if path.is_dir():
-        return [found.relative_to(path.parent).parts for found in path.rglob("*") if found.is_file()][:_MOST_MEMBERS]
+        return [found.relative_to(path.parent).parts for found in path.rglob("*") if found.is_file()][:MOST_FILES]
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()[:_MOST_MEMBERS]
+            names = archive.namelist()[:MOST_FILES]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{path.name} is no zip archive that can be read ({error}): zip the folder again") from None
     return [tuple(part for part in name.split("/") if part) for name in names if not name.endswith("/")]

@@ -15,7 +15,7 @@ from fusion.geo import grid
 
 CENTRE = (113.65, 34.76)  # longitude, latitude
 FIRST = "2021-07-23T16:00:00Z"  # midnight of the 24th in Zhengzhou
-MEASURES = (Measure("people", "people", "People", "人数", 15), Measure("inflow", "people", "Inflow", "流入", 15))
+MEASURES = (Measure("people", "people", "People", "人数", 0), Measure("inflow", "people", "Inflow", "流入", 0))
 
 
 def mini_cells() -> grid.Cells:

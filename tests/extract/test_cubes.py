@@ -1,5 +1,6 @@
 """Series by layout, worked by hand: people = 100 x cell + hour, so every entry says where it came from."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from fusion import store
 from fusion.city import City
 from fusion.errors import CityError, ConfigError
+from fusion.extract.build import _key
 from fusion.extract.cubes import fill_series, plan_time
 
 
@@ -113,3 +115,19 @@ def test_hours_outside_the_span_raise(make_city: Callable[..., City], shift: str
 def test_unknown_layout_raises(make_city: Callable[..., City]) -> None:
     with pytest.raises(ConfigError, match="use days or hours"):
         plan_time(make_city(), "weeks")
+
+
+def test_counts_that_the_city_hides_since_are_suppressed_here_too(make_city: Callable[..., City]) -> None:
+    city = make_city()
+    before = _key(city, "days", 16, 100.0, 1)
+    raised = dataclasses.replace(city.info.measures[0], min_count=205)
+    city = dataclasses.replace(city, info=dataclasses.replace(city.info, measures=(raised, *city.info.measures[1:])))
+
+    series, state = _fill(city, "hours")
+
+    # People = 100 x cell + hour: all of cells 0 and 1, and the first six hours of cell 2, are hidden now.
+    assert (state[1, :, 0] == 1).all()
+    assert state[2, :, 0].tolist() == [1] * 6 + [0] * 42
+    assert (series[:2, 1:, 0] == 0).all()
+    assert (state[3:, :, 0] == 0).all()
+    assert _key(city, "days", 16, 100.0, 1) != before

@@ -204,3 +204,19 @@ def test_a_few_bytes_of_zero_are_a_damaged_line_and_no_encoding(tmp_path):
     report, _, _ = take(path, tmp_path)
 
     assert report["rows_read"] == 24
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_line_longer_than_any_reader_takes_is_one_line(tmp_path, after):
+    path = write(tmp_path / "a.csv", [*rows(3), "2021-07-24 08:00,113.65,34.76," + "9" * 34_000_000, *rows(after)])
+
+    with pytest.raises(InputError, match=r"a\.csv (has|ends in) a line of more than 30 MB"):
+        ingest_signaling([path], tmp_path / "town")
+
+
+def test_a_gzip_file_of_several_members_is_measured_whole(tmp_path):
+    members = (f"{HEADER}\n{rows(1)[0]}\n".encode(), b"\n" * (80 << 20), f"{rows(2)[1]}\n".encode())
+    (tmp_path / "a.csv.gz").write_bytes(b"".join(map(gzip.compress, members)))
+
+    with pytest.raises(InputError, match=r"a\.csv\.gz unpacks to more than 200 times its size"):
+        ingest_signaling([tmp_path / "a.csv.gz"], tmp_path / "town")
