@@ -38,7 +38,13 @@ def render() -> None:
 def _show_overview(city: City, ablation: Ablation) -> None:
     comparing.heading(city, t("What changes accuracy"))
     table = view.overview(ablation, ablating.axis_titles())
-    st.dataframe(table, hide_index=True, width="stretch", column_config=ablating.overview_columns())
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        column_order=["axis", "better", "worse", "compared", "run", "declared"],
+        column_config=ablating.overview_columns(),
+    )
     compared, expected = view.by_chance(ablation)
     st.caption(
         t(

@@ -21,6 +21,7 @@ _WORDS = {
     "after": {"en": "after scaling", "zh": "温度缩放后"},
     "perfect": {"en": "perfect calibration", "zh": "完全校准"},
     "cells": {"en": "cells", "zh": "个单元"},
+    "never": {"en": "blank: never", "zh": "空白：从未出现"},
     "rounded": {"en": "0: below 0.5 on average; blank: never", "zh": "0：均值不足 0.5；空白：从未出现"},
 }
 
@@ -128,9 +129,8 @@ def confusion_figure(confusion: pd.DataFrame, lang: str = "en") -> go.Figure:
                 showarrow=False,
                 font={"color": "#ffffff" if shares[row, column] > 0.6 else "#1a1a1a", "size": 11},
             )
-    title = _word("predicted", lang)
-    if ((counts > 0) & (counts < 0.5)).any():
-        title += f"<br><span style='font-size:12px;color:{GREY}'>{_word('rounded', lang)}</span>"
+    note = "rounded" if ((counts > 0) & (counts < 0.5)).any() else "never"
+    title = f"{_word('predicted', lang)}<br><span style='font-size:12px;color:{GREY}'>{_word(note, lang)}</span>"
     figure.update_layout(
         xaxis={"title": title, "automargin": True, "showgrid": False},
         yaxis={"title": _word("true", lang), "autorange": "reversed", "automargin": True, "showgrid": False},

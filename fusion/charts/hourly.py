@@ -27,6 +27,7 @@ _WORDS = {
     "weekend": {"en": "weekend", "zh": "周末"},
     "flagged": {"en": "⚑ flagged date", "zh": "⚑ 已标记日期"},
 }
+_LEGEND_PX = 30
 _LONGEST_DAILY = 15  # days that still get a tick each
 
 
@@ -47,7 +48,7 @@ def totals_figure(
         timezone: IANA name of the city's time zone.
         flagged: dates to shade.
         lang: `en` or `zh`.
-        height: in pixels.
+        height: in pixels, without the legend.
         hour: an instant to mark with a line, UTC.
     """
     local = wall_clock(totals["hour"], timezone)
@@ -199,12 +200,12 @@ def finish_hours(
             "exponentformat": "none",
             "separatethousands": True,
         },
-        height=height,
+        height=height + _LEGEND_PX,
         margin={"l": 8, "r": 8, "t": 26, "b": 8},
         hovermode="x",
         showlegend=True,  # one entry alone would not be shown
         # Under the names of the days: beside the unit there is no room for four entries.
-        legend={"orientation": "h", "y": -48 / max(height - 110, 60), "yanchor": "top", "x": 0, "itemclick": False},
+        legend={"orientation": "h", "y": -46 / max(height - 80, 60), "yanchor": "top", "x": 0, "itemclick": False},
     )
 
 

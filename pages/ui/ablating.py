@@ -8,6 +8,8 @@ from fusion.serving.ablation_tables import ROBUSTNESS_FILE
 from pages.ui import caches, comparing, models
 from pages.ui.language import t
 
+_NARROW_PX = 115
+
 
 def ablation(city: City, key: str | None = None) -> Ablation:
     """As `fusion.serving.ablation.ablation_of`, kept until a run comes, goes, changes or is measured under damage."""
@@ -75,28 +77,28 @@ def axis_question(axis: str) -> str:
 
 
 def overview_columns() -> dict:
-    """Name the columns of the table of all axes."""
+    """Name the columns of the table of all axes; what was found fits a phone."""
     return {
-        "axis": t("Question"),
+        "axis": st.column_config.TextColumn(t("Question"), width=_NARROW_PX + 14),
         "run": st.column_config.NumberColumn(t("Rows run")),
         "declared": st.column_config.NumberColumn(t("Rows declared")),
         "compared": st.column_config.NumberColumn(t("Compared")),
-        "better": st.column_config.NumberColumn(t("Interval above 0")),
-        "worse": st.column_config.NumberColumn(t("Interval below 0")),
+        "better": st.column_config.NumberColumn(t("Interval above 0"), width=_NARROW_PX),
+        "worse": st.column_config.NumberColumn(t("Interval below 0"), width=_NARROW_PX),
     }
 
 
 def axis_columns() -> dict:
     """Name and format the columns of an axis' table."""
-    number, share = st.column_config.NumberColumn, "percent"
+    number = st.column_config.NumberColumn
     return {
         "row": t("What changes"),
         "experiment": t("Model"),
         "modality": comparing.modality_column(),
-        "accuracy": number(t("Accuracy"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
-        "macro_f1": number(t("Macro-F1"), format=share),
+        "accuracy": comparing.shares(t("Accuracy")),
+        "low": comparing.shares(t("95 % low")),
+        "high": comparing.shares(t("95 % high")),
+        "macro_f1": comparing.shares(t("Macro-F1")),
         "n": number(t("Cells"), format="localized"),
         "groups": t("Groups"),
         "seeds": t("Seeds"),
@@ -106,11 +108,11 @@ def axis_columns() -> dict:
         "declared": t("Declared before"),
         "parameters": number(t("Parameters"), format="localized"),
         "multiply_adds": number(t("Multiply-adds a cell"), format="localized"),
-        "saved": number(t("Saved"), format=share),
+        "saved": comparing.shares(t("Saved")),
         "reference": t("Measured against"),
-        "difference": number(t("Difference"), format=share),
-        "difference_low": number(t("Difference, low"), format=share),
-        "difference_high": number(t("Difference, high"), format=share),
+        "difference": comparing.shares(t("Difference")),
+        "difference_low": comparing.shares(t("Difference, low")),
+        "difference_high": comparing.shares(t("Difference, high")),
         "common_seeds": t("Common seeds"),
         "common_folds": t("Common folds"),
         "common_cells": number(t("Common cells"), format="localized"),
@@ -120,16 +122,16 @@ def axis_columns() -> dict:
 
 def robustness_columns() -> dict:
     """Name and format the columns of the table of damaged inputs."""
-    number, share = st.column_config.NumberColumn, "percent"
+    number = st.column_config.NumberColumn
     return {
         "experiment": t("Model"),
         "condition": t("Damage"),
         "strength": number(t("Strength"), format="%.2f"),
         "n": number(t("Cells"), format="localized"),
-        "accuracy": number(t("Accuracy"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
-        "macro_f1": number(t("Macro-F1"), format=share),
+        "accuracy": comparing.shares(t("Accuracy")),
+        "low": comparing.shares(t("95 % low")),
+        "high": comparing.shares(t("95 % high")),
+        "macro_f1": comparing.shares(t("Macro-F1")),
         "runs": t("Runs"),
         "seeds": t("Seeds"),
         "folds": t("Test folds"),

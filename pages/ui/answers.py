@@ -210,7 +210,9 @@ def _show_table(answer: Answer) -> None:
         column_config={
             "id": t("Cell"),
             "predicted": t("Predicted"),
-            "confidence": st.column_config.ProgressColumn(t("Confidence"), format="percent", min_value=0, max_value=1),
+            "confidence": st.column_config.ProgressColumn(
+                t("Confidence"), format="percent", step=0.001, min_value=0, max_value=1
+            ),
             "true": t("True"),
             "right": t("Right"),
             "part": t("Part of the run"),

@@ -66,6 +66,11 @@ def words(label: str, names: Mapping[str, str]) -> Any:
     return st.column_config.SelectboxColumn(label, options=list(names), format_func=lambda one: names.get(one, one))
 
 
+def shares(label: str) -> Any:
+    """Return a column of shares of 1 in per cent, each with one decimal."""
+    return st.column_config.NumberColumn(label, format="percent", step=0.001)
+
+
 def modality_column() -> Any:
     """Return the column of modalities."""
     return words(t("Modality"), {one: modality_name(one, language.current()) for one in MODALITIES})
@@ -81,27 +86,27 @@ def interval_column() -> Any:
 
 def accuracy_columns() -> dict:
     """Name and format the columns of accuracies and costs."""
-    number, share = st.column_config.NumberColumn, "percent"
+    number = st.column_config.NumberColumn
     return {
         "kind": words(t("Kind"), {"measured": t("measured"), "ceiling": t("ceiling")}),
         "rank": t("No."),
         "experiment": t("Model"),
         "modality": modality_column(),
-        "accuracy": number(t("Accuracy"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
+        "accuracy": shares(t("Accuracy")),
+        "low": shares(t("95 % low")),
+        "high": shares(t("95 % high")),
         "seeds": t("Number of seeds"),
-        "seed_low": number(t("Worst seed"), format=share),
-        "seed_high": number(t("Best seed"), format=share),
-        "ensemble": number(t("Seeds' ensemble"), format=share),
-        "balanced_accuracy": number(t("Balanced accuracy"), format=share),
-        "macro_f1": number(t("Macro-F1"), format=share),
+        "seed_low": shares(t("Worst seed")),
+        "seed_high": shares(t("Best seed")),
+        "ensemble": shares(t("Seeds' ensemble")),
+        "balanced_accuracy": shares(t("Balanced accuracy")),
+        "macro_f1": shares(t("Macro-F1")),
         "evaluable": t("Classes judged"),
         "kappa": number(t("Kappa"), format="%.3f"),
-        "quantity_disagreement": number(t("Quantity disagreement"), format=share),
-        "allocation_disagreement": number(t("Allocation disagreement"), format=share),
-        "ece_before": number(t("ECE before"), format=share),
-        "ece_after": number(t("ECE after"), format=share),
+        "quantity_disagreement": shares(t("Quantity disagreement")),
+        "allocation_disagreement": shares(t("Allocation disagreement")),
+        "ece_before": shares(t("ECE before")),
+        "ece_after": shares(t("ECE after")),
         "n": number(t("Cells"), format="localized"),
         "groups": t("Groups"),
         "folds_run": t("Test folds"),
@@ -116,7 +121,7 @@ def accuracy_columns() -> dict:
 
 def contrast_columns() -> dict:
     """Name and format the columns of declared contrasts."""
-    number, share = st.column_config.NumberColumn, "percent"
+    number = st.column_config.NumberColumn
     return {
         "question": t("Question"),
         "a": t("First"),
@@ -124,18 +129,18 @@ def contrast_columns() -> dict:
         "state": words(t("State"), {"run": t("run"), "not run": t("not run"), "no common cells": t("no common cells")}),
         "missing": t("Not run yet"),
         "verdict": words(t("Corrected p says"), {"gain": t("better"), "loss": t("worse"), "open": t("not proven")}),
-        "difference": number(t("Difference"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
+        "difference": shares(t("Difference")),
+        "low": shares(t("95 % low")),
+        "high": shares(t("95 % high")),
         "p_value": number(t("p by sign flips"), format="%.2g"),
         "p_holm": number(t("p, Holm"), format="%.2g"),
         "mcnemar_p": number(t("McNemar p"), format="%.2g"),
         "mcnemar_holm": number(t("McNemar p, Holm"), format="%.2g"),
         "only_a": number(t("Only the first right"), format="localized"),
         "only_b": number(t("Only the second right"), format="localized"),
-        "accuracy_a": number(t("First, seeds averaged"), format=share),
-        "accuracy_b": number(t("Second, seeds averaged"), format=share),
-        "difference_single": number(t("Difference of single models"), format=share),
+        "accuracy_a": shares(t("First, seeds averaged")),
+        "accuracy_b": shares(t("Second, seeds averaged")),
+        "difference_single": shares(t("Difference of single models")),
         "n": number(t("Cells"), format="localized"),
         "groups": t("Groups"),
         "seeds_run": t("Seeds"),
@@ -145,15 +150,15 @@ def contrast_columns() -> dict:
 
 def flattery_columns() -> dict:
     """Name and format the columns of random against spatial folds."""
-    number, share = st.column_config.NumberColumn, "percent"
+    number = st.column_config.NumberColumn
     sides = {}
     for kind, name in (("spatial", t("Spatial")), ("random", t("Random"))):
         sides |= {
-            kind: number(name, format=share),
-            f"{kind}_low": number(f"{name}: {t('95 % low')}", format=share),
-            f"{kind}_high": number(f"{name}: {t('95 % high')}", format=share),
+            kind: shares(name),
+            f"{kind}_low": shares(f"{name}: {t('95 % low')}"),
+            f"{kind}_high": shares(f"{name}: {t('95 % high')}"),
             f"{kind}_n": number(f"{name}: {t('Cells')}", format="localized"),
-            f"{kind}_trained": number(f"{name}: {t('Share trained on')}", format=share),
+            f"{kind}_trained": shares(f"{name}: {t('Share trained on')}"),
             f"{kind}_seeds": f"{name}: {t('Number of seeds')}",
             f"{kind}_folds": f"{name}: {t('Test folds')}",
         }
@@ -161,9 +166,9 @@ def flattery_columns() -> dict:
         "experiment": t("Model"),
         "modality": modality_column(),
         **sides,
-        "difference": number(t("Random minus spatial"), format=share),
-        "low": number(t("95 % low"), format=share),
-        "high": number(t("95 % high"), format=share),
+        "difference": shares(t("Random minus spatial")),
+        "low": shares(t("95 % low")),
+        "high": shares(t("95 % high")),
     }
 
 
@@ -172,7 +177,7 @@ def reported_columns() -> dict:
     number = st.column_config.NumberColumn
     return {
         "name": t("Reported model"),
-        "low": number(t("From"), format="percent"),
+        "low": number(t("From"), format="percent"),  # as reported, to the last digit
         "high": number(t("To"), format="percent"),
         "user": t("Of this project"),
         "data": t("Data"),
@@ -187,9 +192,9 @@ def paired_columns() -> dict:
         "fusion": t("Fusion"),
         "unimodal": t("Against"),
         "modality": modality_column(),
-        "difference": number(t("Difference"), format="percent"),
-        "low": number(t("95 % low"), format="percent"),
-        "high": number(t("95 % high"), format="percent"),
+        "difference": shares(t("Difference")),
+        "low": shares(t("95 % low")),
+        "high": shares(t("95 % high")),
         "only_fusion": t("Only fusion right"),
         "only_unimodal": t("Only the other right"),
         "p_value": number(t("McNemar p"), format="%.2g"),

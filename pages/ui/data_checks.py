@@ -86,7 +86,7 @@ def show_days(city: City, found: Mapping[str, Any] | None) -> None:
         {
             "date": t("Date"),
             "kind": t("Kind"),
-            "ratio": number(t("Of the usual day"), format="percent"),
+            "ratio": number(t("Of the usual day"), format="percent", step=0.01),
             "score": number(t("Score"), format="%.1f"),
             "unusual": t("Unusual"),
             "flag": t("Flagged because"),

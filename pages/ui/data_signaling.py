@@ -98,10 +98,10 @@ def _show_datum(preview: Preview) -> None:
             column_config={
                 "datum": t("If they are"),
                 "asked": t("Chosen"),
-                "share_inside": number(t("Inside the city"), format="percent"),
+                "share_inside": number(t("Inside the city"), format="percent", step=0.001),
                 "shift_m": number(t("Off the city's middle, m"), format="%.0f"),
-                "share_labelled": number(t("In labelled cells"), format="percent"),
-                "regularity": number(t("In rows and columns"), format="percent"),
+                "share_labelled": number(t("In labelled cells"), format="percent", step=0.001),
+                "regularity": number(t("In rows and columns"), format="percent", step=0.001),
             },
         )
     if said := view.extent_words(preview, t):
