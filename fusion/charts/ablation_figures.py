@@ -34,7 +34,7 @@ _CEILING_WORDS = {
     "signal": {"en": "signal ceiling", "zh": "信令上限"},
     "additive": {"en": "late rule's ceiling", "zh": "后期规则上限"},
     "joint": {"en": "joint ceiling", "zh": "联合上限"},
-    "oracle": {"en": "oracle", "zh": "先知"},
+    "oracle": {"en": "oracle", "zh": "理想上限"},
 }
 _LEVELS = 4  # rows of names above the plot: those that share one lie far apart
 _MARGIN = {"l": 8, "r": 16, "t": 12 + 18 * _LEVELS, "b": 8}  # one for both charts, so that their rows stand level

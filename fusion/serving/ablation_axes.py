@@ -173,9 +173,10 @@ def _label(axis: str, config: Config) -> Words:
         return _WEIGHTS[_source((network.get("vision") or {}).get("weights"))]
     if axis == "merging":
         share = f"{network['merge'] * 100:.0f} %"
-        return (f"{share} merged", f"合并 {share}") if network["merge"] else _NONE
+        return (f"{share} merged", f"合并 {share}") if network["merge"] else ("none", "不合并")
     share = f"{config['training']['modality_dropout'] * 100:.0f} %"
-    return (f"{share} of the samples", f"{share} 的样本") if config["training"]["modality_dropout"] else _NONE
+    dropped = config["training"]["modality_dropout"]
+    return (f"{share} of the samples", f"丢弃 {share}") if dropped else ("none", "不丢弃")
 
 
 def _group(axis: str, config: Config) -> Words:

@@ -60,7 +60,7 @@ def test_a_row_is_measured_against_one_that_differs_in_what_the_axis_varies(
         ("streams", "convlstm-transformer", "ConvLSTM → Transformer", "ConvLSTM → Transformer"),
         ("pretraining", "vit", "ViT: from scratch", "ViT：从头训练"),
         ("merging", f"{BASE}-merged-75", "75 % merged", "合并 75 %"),
-        ("modality-dropout", f"{BASE}-dropout", "33 % of the samples", "33 % 的样本"),
+        ("modality-dropout", f"{BASE}-dropout", "33 % of the samples", "丢弃 33 %"),
     ],
 )
 def test_a_row_is_called_by_what_changes(axis: str, experiment: str, en: str, zh: str) -> None:
