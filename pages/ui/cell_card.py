@@ -42,10 +42,17 @@ def _count(city: City, cell: int, hour: pd.Timestamp, measure: str) -> None:
     if row["state"] == store.VALID:
         text = f"{row['value']:,.6g}"
         if math.isfinite(row["ratio"]):
-            delta = f"{(row['ratio'] - 1) * 100:+.0f}\u00a0% ".replace("-", "−") + t("against the usual hour")
+            # a plain hyphen: by it the metric knows that its arrow points down
+            delta = f"{(row['ratio'] - 1) * 100:+.0f}\u00a0% " + t("against the usual hour")
     else:
         text = t("suppressed") if row["state"] == store.SUPPRESSED else t("missing")
-    st.metric(f"{pick(about.en, about.zh)} ({t(about.unit)})", text, delta, delta_color="off", border=False)
+    st.metric(
+        t("{what} ({unit})", what=pick(about.en, about.zh), unit=t(about.unit)),
+        text,
+        delta,
+        delta_color="off",
+        border=False,
+    )
 
 
 def _function(city: City, cell: int) -> None:

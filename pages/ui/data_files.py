@@ -52,8 +52,8 @@ def _uploaded(root: Path, kind: str) -> tuple[list[Waiting], str | None]:
         ),
     )
     if language.current() == "zh":  # Streamlit's own words on the box are English, whatever the page's language
-        limit_gb = st.get_option("server.maxUploadSize") / 1024
-        st.caption(f"点击 Upload（上传）选择文件，或将文件拖入上框；单个文件不超过 {limit_gb:g} GB。")
+        limit_gb = st.get_option("server.maxUploadSize") / 1000  # as the box says it
+        st.caption(f"点击 Upload（上传）选择文件，或将文件拖入上框；单个文件不超过 {limit_gb:.3g} GB。")
     if files:
         _store(root, list(files))
         st.session_state[ROUND] = turn + 1
