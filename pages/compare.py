@@ -59,8 +59,10 @@ def _show_accuracy(city: City, comparison: Comparison) -> None:
         with st.expander(t("What the ceilings assume")):
             st.markdown(
                 "\n".join(
-                    f"- **{models.ceiling_name(row['rule'])}** {percent(row['accuracy'])}: "
-                    f"{models.ceiling_meaning(row['rule'])}"
+                    components.pair(
+                        f"- **{models.ceiling_name(row['rule'])}** {percent(row['accuracy'])}",
+                        models.ceiling_meaning(row["rule"]),
+                    )
                     for row in comparison.ceilings.to_dict("records")
                 )
             )
@@ -141,7 +143,7 @@ def _show_classes(city: City, comparison: Comparison) -> None:
     if unknown:
         text += " " + t("Not evaluable here: {names}.", names=t(", ").join(unknown))
     st.caption(text)
-    components.table_under(city, view.class_table(comparison), "f1")
+    components.table_under(city, view.class_table(comparison), "f1", comparing.f1_columns())
 
 
 if __name__ == "__main__":

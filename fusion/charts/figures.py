@@ -17,8 +17,8 @@ from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, leg
 _WORDS = {
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
     "score": {"en": "Accuracy on test cells", "zh": "测试单元上的准确率"},
-    "elsewhere": {"en": "Accuracy reported elsewhere, on other data", "zh": "他处在其他数据上报告的准确率"},
-    "by_user": {"en": "reported by the user", "zh": "用户自报"},
+    "elsewhere": {"en": "Accuracy reported elsewhere, on other data", "zh": "其他数据上已报道的准确率（不可比）"},
+    "by_user": {"en": "this project's weekly report", "zh": "本课题周报"},
     "published": {"en": "published", "zh": "公开发表"},
     "spread": {"en": "worst to best seed", "zh": "最差至最好种子"},
     "seeds": {"en": "seeds", "zh": "个种子"},
@@ -32,9 +32,9 @@ _CEILING_WORDS = {
     "image_near": {"en": "image + around", "zh": "影像＋周边"},
     "signal": {"en": "signal", "zh": "信令"},
     "signal_near": {"en": "signal + around", "zh": "信令＋周边"},
-    "additive": {"en": "late rule", "zh": "后期相加"},
+    "additive": {"en": "late rule", "zh": "后期规则"},
     "joint": {"en": "joint rule", "zh": "联合"},
-    "oracle": {"en": "oracle", "zh": "先知"},
+    "oracle": {"en": "oracle", "zh": "理想上限"},
 }
 
 
@@ -100,7 +100,7 @@ def reported_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
     """Draw figures that others reported on other data: a hollow mark each, a bar where a range is told.
 
     Args:
-        rows: columns name, low, high, user (whether it is the user's own), source; low = high for one figure.
+        rows: columns name, low, high, user (whether it is this project's own), source; low = high for one figure.
         lang: `en` or `zh`.
     """
     labels = [_two_lines(str(name)) for name in rows["name"]]

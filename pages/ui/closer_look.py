@@ -59,7 +59,7 @@ def _show_confusion(city: City, comparison: Comparison, experiment: str) -> None
     if comparison.accuracy.set_index("experiment").loc[experiment, "seeds"] > 1:
         text += " " + t("Means over its seeds, rounded.")
     st.caption(text)
-    components.table_under(city, view.confusion_table(counts), f"confusion-{experiment}")
+    components.table_under(city, view.confusion_table(counts), f"confusion-{experiment}", comparing.confusion_columns())
 
 
 def _show_calibration(city: City, comparison: Comparison, experiment: str) -> None:

@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from fusion.charts.palette import MODALITIES, modality_name
+from fusion.charts.palette import MODALITIES, class_names, modality_name
 from fusion.city import City
+from fusion.classes import IDS
 from fusion.serving.ablation import Ablation
 from fusion.serving.comparison import Comparison
 from fusion.serving.pooling import Setting
@@ -117,6 +118,18 @@ def accuracy_columns() -> dict:
         "latency_32_ms": number(t("Latency of 32, ms"), format="%.1f"),
         "train_s": number(t("Training, s"), format="%.0f"),
     }
+
+
+def f1_columns() -> dict:
+    """Name and format the columns of F1 by class."""
+    names = dict(zip(IDS, class_names(language.current()), strict=True))
+    return {"experiment": t("Model"), **{id_: shares(name) for id_, name in names.items()}}
+
+
+def confusion_columns() -> dict:
+    """Name the columns of a confusion matrix, and its rows, by the functions."""
+    names = dict(zip(IDS, class_names(language.current()), strict=True))
+    return {"true": words(t("True"), names), **names}
 
 
 def contrast_columns() -> dict:

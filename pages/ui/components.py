@@ -24,14 +24,18 @@ Key = TypeVar("Key")
 _STYLE = """
 <style>
   .block-container {padding: 2.6rem 2.4rem 3rem; max-width: 1500px;}
-  @media (max-width: 640px) {.block-container {padding: 3rem 0.9rem 2rem;}}
+  @media (max-width: 640px) {
+    .block-container {padding: 3rem 0.9rem 2rem;}
+    [data-testid="stButtonGroup"] [role="radiogroup"] {flex-wrap: wrap;}
+    [data-testid="stMultiSelect"] div {max-height: none;}
+  }
   h1 {padding: 0 0 0.2rem;}
 </style>
 """
 
 
 def apply_style() -> None:
-    """Set what the theme cannot: tighter margins."""
+    """Set what the theme cannot: tighter margins; on a phone, choices that wrap and boxes that show all they hold."""
     st.html(_STYLE)
 
 

@@ -80,7 +80,7 @@ def goal_words(goal: Goal, t: Translate) -> tuple[str, str, str]:
             ceiling=percent(goal.ceiling_accuracy),
             outcome=outcome,
         )
-        return t("Distance to the joint ceiling that the best fusion closes"), percent(goal.value), said
+        return t("Gap to joint ceiling closed"), percent(goal.value), said
     said = t(
         "95 % interval {interval}: {fusion} ({reached}) against the best that any late rule can reach ({ceiling}). "
         "Goal: above zero; {outcome}.",
@@ -90,7 +90,7 @@ def goal_words(goal: Goal, t: Translate) -> tuple[str, str, str]:
         ceiling=percent(goal.ceiling_accuracy),
         outcome=outcome,
     )
-    return t("Best deep fusion minus the late rule's ceiling, points"), points(goal.value), said
+    return t("Deep fusion − late ceiling, points"), points(goal.value), said
 
 
 def class_table(comparison: Comparison) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def test_what_others_reported_is_hollow_and_a_range_is_a_range() -> None:
     )
     figure = reported_figure(rows)
 
-    own, published = _trace(figure, "reported by the user"), _trace(figure, "published")
+    own, published = _trace(figure, "this project's weekly report"), _trace(figure, "published")
     assert (list(own.x), list(own.y)) == ([63.6], ["ViT<br>+ BiLSTM"])
     assert list(published.x) == pytest.approx([41, 57])
     assert own.marker.symbol.endswith("-open")

@@ -288,7 +288,7 @@ def test_an_explanation_is_drawn_when_asked_for_and_worked_out_once(
     assert "Left out:" in said  # bottlenecks take a part of the attention
     folder = next(f for f in city.run_folders() if f.name == app.session_state[answers.ANSWER].question.run)
     expected = explain_cell(load_predictor(folder, "cpu"), build_samples(city), _first(app))
-    assert f"from neither: {expected.shapley.nothing * 100:.1f} %" in said
+    assert f"with both blanked {expected.shapley.nothing * 100:.1f}" in said
     table = next(frame.value for frame in app.dataframe if list(frame.value.columns) == ["part", "item", "value"])
     np.testing.assert_allclose(table["value"], expected.to_table()["value"], atol=1e-6)
 
