@@ -98,7 +98,7 @@ def unpack(member: Member, target: Path) -> Path:
 
 
 def read_head(member: Member, target: Path, most_bytes: int) -> Path:
-    """Write the beginning of a member, at most so many bytes and whole lines.
+    """Write the beginning of a member, at most so many bytes; the last line may be cut.
 
     Raises:
         InputError: it is torn.
