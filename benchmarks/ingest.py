@@ -31,11 +31,11 @@ import transbigdata
 from fusion.geo.datum import gcj02_to_wgs84, wgs84_to_gcj02
 from fusion.geo.grid import cells_at
 from fusion.ingest.columns import find_roles
+from fusion.ingest.opening import open_table
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import preset
 from fusion.ingest.scan import Scan, connect
 from fusion.ingest.signaling import ingest_signaling
-from fusion.ingest.tables import open_table
 
 DISTINCT = SignalingOptions(datum="gcj02")
 PARTS = SignalingOptions(

@@ -11,6 +11,8 @@ ingest hides more.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -284,9 +286,15 @@ def hides_more(city: City) -> dict[str, float]:
     measures = city.info.measures
     if not measures or not city.has_activity:
         return {}
-    listed = ", ".join(f'bool_or({hides_sql(measure)}) AS "{measure.id}"' for measure in measures)
-    found = _ask(f"SELECT {listed} FROM read_parquet('{_quote(city.activity)}')").iloc[0]
-    return {measure.id: measure.min_count for measure in measures if found[measure.id] == True}  # noqa: E712  numpy, or NA
+    found = _hidden_now(city.activity, city.activity.stat().st_mtime_ns, tuple(map(hides_sql, measures)))
+    return {measure.id: measure.min_count for measure, hides in zip(measures, found, strict=True) if hides}
+
+
+@lru_cache(maxsize=64)  # a scan of the table, and asked whenever a model is about to read the city
+def _hidden_now(activity: Path, changed_ns: int, conditions: tuple[str, ...]) -> tuple[bool, ...]:
+    """Tell of each condition whether a row of the table meets it; `changed_ns` is of the file."""
+    listed = ", ".join(f"coalesce(bool_or({condition}), false) AS c{n}" for n, condition in enumerate(conditions))
+    return tuple(map(bool, _ask(f"SELECT {listed} FROM read_parquet('{_quote(activity)}')").iloc[0]))
 
 
 def _laid_out(rows: pd.DataFrame, own: Cells, span: list[pd.Timestamp]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, draw_zero, modality_name, translucent
+from fusion.charts.palette import (
+    COLOURS,
+    FAINT,
+    GREY,
+    MODALITIES,
+    SYMBOLS,
+    draw_zero,
+    interval_bars,
+    modality_name,
+    translucent,
+)
 
 FEWER = " *"  # behind the name of a row with fewer runs than the fullest of its axis
 
@@ -71,7 +81,7 @@ def axis_figure(rows: pd.DataFrame, references: pd.DataFrame, ceilings: pd.DataF
         figure.add_scatter(
             x=part["accuracy"] * 100,
             y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
-            error_x=_bars(part, "accuracy"),
+            error_x=interval_bars(part, "accuracy"),
             mode="markers",
             name=modality_name(modality, lang),
             marker={"size": 11, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
@@ -137,7 +147,7 @@ def difference_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
         figure.add_scatter(
             x=part["difference"] * 100,
             y=labels[chosen],
-            error_x=_bars(part, "difference", "difference_low", "difference_high"),
+            error_x=interval_bars(part, "difference", "difference_low", "difference_high"),
             mode="markers",
             name=_word(verdict, lang),
             marker={"size": 11, "color": colour, "symbol": symbol},
@@ -174,7 +184,7 @@ def savings_figure(rows: pd.DataFrame, lang: str = "en") -> go.Figure:
     figure.add_scatter(
         x=known["saved"] * 100,
         y=known["accuracy"] * 100,
-        error_y={**_bars(known, "accuracy"), "color": colour},
+        error_y={**interval_bars(known, "accuracy"), "color": colour},
         mode="markers+lines+text",
         text=row_labels(known, lang),
         textposition="top right",
@@ -204,16 +214,6 @@ def row_labels(rows: pd.DataFrame, lang: str) -> list[str]:
     names = rows["label_zh" if lang == "zh" else "label_en"]
     broken = names.str.replace(": ", ":<br>", regex=False).str.replace("：", "：<br>", regex=False)  # a phone is narrow
     return [f"{name}{FEWER if fewer else ''}" for name, fewer in zip(broken, rows["fewer"], strict=True)]
-
-
-def _bars(rows: pd.DataFrame, middle: str, low: str = "low", high: str = "high") -> dict[str, object]:
-    return {
-        "type": "data",
-        "array": (rows[high] - rows[middle]) * 100,
-        "arrayminus": (rows[middle] - rows[low]) * 100,
-        "thickness": 2,
-        "width": 5,
-    }
 
 
 def _draw_lines(figure: go.Figure, lines: list[tuple[float, str, str, str]]) -> None:

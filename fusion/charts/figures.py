@@ -12,7 +12,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names
-from fusion.charts.palette import COLOURS, FAINT, GREY, MODALITIES, SYMBOLS, legend_below, modality_name, translucent
+from fusion.charts.palette import (
+    COLOURS,
+    FAINT,
+    GREY,
+    MODALITIES,
+    SYMBOLS,
+    interval_bars,
+    legend_below,
+    modality_name,
+    translucent,
+)
 
 _WORDS = {
     "accuracy": {"en": "Accuracy, % (95 % interval)", "zh": "准确率（%，95 % 区间）"},
@@ -59,13 +69,7 @@ def accuracy_figure(accuracy: pd.DataFrame, ceilings: pd.DataFrame, lang: str = 
         figure.add_scatter(
             x=rows["accuracy"] * 100,
             y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
-            error_x={
-                "type": "data",
-                "array": (rows["high"] - rows["accuracy"]) * 100,
-                "arrayminus": (rows["accuracy"] - rows["low"]) * 100,
-                "thickness": 2,
-                "width": 5,
-            },
+            error_x=interval_bars(rows, "accuracy"),
             mode="markers",
             name=modality_name(modality, lang),
             marker={"size": 11, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
@@ -176,13 +180,7 @@ def cost_figure(accuracy: pd.DataFrame, cost: str, lang: str = "en") -> go.Figur
             text=[f" {rank} " for rank in rows["rank"]],
             textposition=sides[rows.index].tolist(),
             textfont={"size": 12},
-            error_y={
-                "type": "data",
-                "array": (rows["high"] - rows["accuracy"]) * 100,
-                "arrayminus": (rows["accuracy"] - rows["low"]) * 100,
-                "thickness": 1,
-                "width": 3,
-            },
+            error_y=interval_bars(rows, "accuracy", thickness=1, width=3),
             cliponaxis=False,
             marker={"size": 11, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
             customdata=rows[["experiment", "low", "high"]].assign(low=rows["low"] * 100, high=rows["high"] * 100),

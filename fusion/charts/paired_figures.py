@@ -11,7 +11,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names, wrap_words
-from fusion.charts.palette import COLOURS, FAINT, GREY, SYMBOLS, VERDICTS, draw_zero, legend_below, modality_name
+from fusion.charts.palette import (
+    COLOURS,
+    FAINT,
+    GREY,
+    SYMBOLS,
+    VERDICTS,
+    draw_zero,
+    interval_bars,
+    legend_below,
+    modality_name,
+)
 
 _WORDS = {
     "difference": {"en": "Difference, points (95 %)", "zh": "差值，百分点（95 %）"},
@@ -52,7 +62,7 @@ def contrast_figure(contrasts: pd.DataFrame, lang: str = "en") -> go.Figure:
         figure.add_scatter(
             x=rows["difference"] * 100,
             y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
-            error_x=_bars(rows, "difference", "low", "high"),
+            error_x=interval_bars(rows, "difference"),
             mode="markers",
             name=_word(verdict, lang),
             marker={"size": 11, "color": colour, "symbol": symbol},
@@ -91,7 +101,7 @@ def paired_figure(paired: pd.DataFrame, lang: str = "en") -> go.Figure:
         figure.add_scatter(
             x=rows["difference"] * 100,
             y=[label for label, taken in zip(labels, chosen, strict=True) if taken],
-            error_x=_bars(rows, "difference", "low", "high"),
+            error_x=interval_bars(rows, "difference"),
             mode="markers",
             name=f"− {modality_name(modality, lang)}",
             marker={"size": 10, "color": COLOURS[modality], "symbol": SYMBOLS[modality]},
@@ -130,7 +140,7 @@ def flattery_figure(flattery: pd.DataFrame, lang: str = "en") -> go.Figure:
         figure.add_scatter(
             x=flattery[kind] * 100,
             y=labels,
-            error_x=_bars(flattery, kind, f"{kind}_low", f"{kind}_high"),
+            error_x=interval_bars(flattery, kind, f"{kind}_low", f"{kind}_high"),
             mode="markers",
             name=_word(kind, lang),
             marker={"size": 11, "color": colour, "symbol": symbol, "line": {"width": 2}},
@@ -173,16 +183,6 @@ def _lines(labels: Sequence[str]) -> dict[str, Any]:
         "categoryarray": list(labels),
         "range": [len(labels) - 0.4, -0.6],
         "automargin": True,
-    }
-
-
-def _bars(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "array": (rows[high] - rows[value]) * 100,
-        "arrayminus": (rows[value] - rows[low]) * 100,
-        "thickness": 2,
-        "width": 5,
     }
 
 

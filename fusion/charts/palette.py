@@ -6,6 +6,7 @@ from the function colours of `fusion.classes`; each modality also has a symbol, 
 
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.classes import FUNCTIONS
@@ -35,6 +36,25 @@ def legend_below(plot_px: float) -> dict[str, Any]:
 def whole_ticks(most: float) -> dict[str, Any]:
     """Return the ticks of an axis of counts from 0 to `most`: whole numbers only, however few."""
     return {"tickformat": ",d", "dtick": 1} if most <= 12 else {"tickformat": ",d"}
+
+
+def interval_bars(
+    rows: pd.DataFrame, middle: str, low: str = "low", high: str = "high", thickness: float = 2, width: float = 5
+) -> dict[str, Any]:
+    """Return the bars of an interval around a mark, in per cent or points.
+
+    Args:
+        rows: shares of 1 in the columns named.
+        middle, low, high: columns of the mark and of the interval's ends.
+        thickness, width: of the bar and its caps, pixels.
+    """
+    return {
+        "type": "data",
+        "array": (rows[high] - rows[middle]) * 100,
+        "arrayminus": (rows[middle] - rows[low]) * 100,
+        "thickness": thickness,
+        "width": width,
+    }
 
 
 def draw_zero(figure: go.Figure, right: str) -> None:

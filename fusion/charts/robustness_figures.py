@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fusion.charts.names import short_names
-from fusion.charts.palette import GREY
+from fusion.charts.palette import GREY, interval_bars
 
 # Paul Tol's "bright" scheme without grey: six lines that colour-blind readers tell apart; symbol and dash differ too.
 LINES = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
@@ -104,13 +104,7 @@ def damage_figure(robustness: pd.DataFrame, condition: str, unit: str, share: bo
         figure.add_scatter(
             x=rows["strength"] * factor,
             y=rows["accuracy"] * 100,
-            error_y={
-                "type": "data",
-                "array": (rows["high"] - rows["accuracy"]) * 100,
-                "arrayminus": (rows["accuracy"] - rows["low"]) * 100,
-                "thickness": 1.5,
-                "width": 4,
-            },
+            error_y=interval_bars(rows, "accuracy", thickness=1.5, width=4),
             name=name,
             customdata=np.stack([rows["low"] * 100, rows["high"] * 100, rows["n"]], axis=1),
             hovertemplate=(
@@ -151,13 +145,7 @@ def missing_figure(robustness: pd.DataFrame, experiments: Sequence[str], lang: s
                 "color": colour,
                 "pattern": {"shape": shape, "fgcolor": "#ffffff", "fillmode": "overlay", "size": 6},
             },
-            error_x={
-                "type": "data",
-                "array": (rows["high"] - rows["accuracy"]) * 100,
-                "arrayminus": (rows["accuracy"] - rows["low"]) * 100,
-                "thickness": 1.5,
-                "width": 4,
-            },
+            error_x=interval_bars(rows, "accuracy", thickness=1.5, width=4),
             customdata=np.stack([rows["low"] * 100, rows["high"] * 100], axis=1),
             hovertemplate=(
                 f"%{{y}}<br>{_word(condition, lang)}: <b>%{{x:.1f}} %</b> "

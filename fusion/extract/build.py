@@ -18,7 +18,8 @@ from fusion.extract.chips import Imagery, cut_chips, open_imagery, whole_chips
 from fusion.extract.cubes import fill_series, plan_time
 from fusion.fingerprint import fingerprint_text
 from fusion.geo import grid
-from fusion.samples.sampleset import LAYOUTS, MISSING, VERSION, SampleDraft, SampleMeta, SampleSet, new_sampleset
+from fusion.samples.sampleset import LAYOUTS, VERSION, SampleDraft, SampleMeta, SampleSet, new_sampleset
+from fusion.states import MISSING
 
 # Raise when the same city and options would give other arrays, so that cached sets are extracted again.
 EXTRACT_VERSION = 1

@@ -16,7 +16,7 @@ from fusion import store
 from fusion.city import City
 from fusion.errors import CityError, ConfigError
 from fusion.geo.grid import Cells
-from fusion.samples.sampleset import MISSING, SUPPRESSED, VALID
+from fusion.states import MISSING, SUPPRESSED, VALID
 
 _HOUR_US = 3_600_000_000
 _ROWS_AT_ONCE = 2_000_000

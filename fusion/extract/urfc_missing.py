@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.extract.urfc_grammar import DAYS, FIRST_DATE, HOURS
-from fusion.samples.sampleset import MISSING, VALID
+from fusion.states import MISSING, VALID
 
 # Dates whose hours after 00 the published files lack in every class (facts §2).
 KNOWN = (

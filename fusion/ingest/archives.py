@@ -15,7 +15,7 @@ from fusion.errors import InputError
 
 # Deflate cannot exceed 1,032 : 1; hourly counts as text reach some 20 : 1.
 MOST_RATIO = 200.0
-RATIO_FROM_BYTES = 64 << 20
+_RATIO_FROM_BYTES = 64 << 20
 MOST_MEMBERS = 20_000
 _WORKBOOK_BYTES = 4 << 30
 _SPARE_BYTES = 256 << 20
@@ -129,13 +129,13 @@ def check_gzip(path: Path, name: str) -> None:
         engine = zlib.decompressobj(wbits=31)
         done = taken = 0
         # A file that is not packed unusually is known by its beginning; the last bytes of a torn one tell nothing.
-        most = packed if told > MOST_RATIO * packed else int(RATIO_FROM_BYTES / MOST_RATIO)
+        most = packed if told > MOST_RATIO * packed else int(_RATIO_FROM_BYTES / MOST_RATIO)
         while taken < most and not engine.eof and (data := file.read(min(_CHUNK_BYTES, most - taken))):
             taken += len(data)
             while data:
                 done += len(engine.decompress(data, _CHUNK_BYTES))
                 data = engine.unconsumed_tail
-                if done > max(RATIO_FROM_BYTES, MOST_RATIO * (taken - len(data))):
+                if done > max(_RATIO_FROM_BYTES, MOST_RATIO * (taken - len(data))):
                     raise InputError(
                         f"{name} unpacks to more than {MOST_RATIO:.0f} times its size, as no table of counts does: "
                         "it is refused"
@@ -155,7 +155,7 @@ def check_workbook(path: Path, name: str) -> None:
             total = sum(info.file_size for info in archive.infolist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise InputError(f"{name} cannot be read as a workbook ({error}): save it again") from None
-    _check_ratio(name, total, path.stat().st_size)
+    check_ratio(name, total, path.stat().st_size)
     if total > _WORKBOOK_BYTES:
         raise InputError(f"{name} has {total / 2**30:.1f} GB of XML: export it as CSV or Parquet")
 
@@ -199,16 +199,25 @@ def _check_member(archive: str, member: str, info: zipfile.ZipInfo) -> None:
         raise InputError(f"{archive}/{member} is encrypted: pack it without a password")
     if Path(member).suffix.lower() in _NESTED:
         raise InputError(f"{archive}/{member} is an archive in an archive: unpack it first")
-    _check_ratio(f"{archive}/{member}", info.file_size, info.compress_size)
+    check_ratio(f"{archive}/{member}", info.file_size, info.compress_size)
 
 
 def _check_total(name: str, total: int, packed: int, scratch: Path) -> None:
-    _check_ratio(name, total, packed)
+    check_ratio(name, total, packed)
     check_room(scratch, name, total)
 
 
-def _check_ratio(name: str, total: int, packed: int) -> None:
-    if total > RATIO_FROM_BYTES and total > MOST_RATIO * packed:
+def check_ratio(name: str, total: int, packed: int) -> None:
+    """Refuse what unpacks to far more than a table of counts would.
+
+    Args:
+        name: what the user calls it.
+        total, packed: bytes unpacked, and packed.
+
+    Raises:
+        InputError: it does.
+    """
+    if total > _RATIO_FROM_BYTES and total > MOST_RATIO * packed:
         raise InputError(
             f"{name} unpacks to {total / 2**20:,.0f} MB, {total / max(packed, 1):,.0f} times its size, as no table of "
             "counts does: it is refused"

@@ -8,9 +8,10 @@ import pandas as pd
 from fusion.city import Measure
 from fusion.errors import InputError
 from fusion.ingest import presets
+from fusion.ingest.opening import check_header
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import Preset, find_header, measure_for, measure_of_devices
-from fusion.ingest.tables import FILE_NAME, Table, check_header
+from fusion.ingest.tables import FILE_NAME, Table
 from fusion.ingest.times import EXAMPLES, hours_of, is_date_only, is_hour_of_day, join_date_and_hour
 
 _DAY_LENGTH = len("2021-07-24")

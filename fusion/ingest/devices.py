@@ -27,7 +27,7 @@ from fusion.ingest.judged import Judged
 from fusion.ingest.passed import TABLE as PASSED
 from fusion.ingest.passed import note_passed, note_rejected
 from fusion.ingest.scan import shifts_sql
-from fusion.ingest.tables import FILE_NAME, Table, quote, read_tables
+from fusion.ingest.tables import FILE_NAME, ROW_NUMBER, Table, quote, read_tables
 from fusion.ingest.towers import Towers
 
 # Of a distinct place while it is indexed, measured with a million.
@@ -220,7 +220,7 @@ class DeviceScan(Judged):
             for number, column in enumerate(table.columns)
         )
         raw = ", ".join(f"{table.sql_of(name)}::VARCHAR AS c{number}" for number, name in enumerate(table.columns))
-        row = "row_number() OVER ()" if table.is_text else "file_row_number + 1"
+        row = "row_number() OVER ()" if table.is_text else f"{ROW_NUMBER} + 1"
         records = record_sql(
             table, roles, read_tables([table]), "id IS NOT NULL", self._towers, f", {row} AS row, {raw}"
         )

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from fusion.errors import InputError
 from fusion.ingest.archives import MOST_MEMBERS, Member, is_hidden, list_members, unpack
 from fusion.ingest.columns import find_roles
+from fusion.ingest.opening import NoRowsError, is_table, open_table
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import Preset
 from fusion.ingest.spelling import ending_of, new_path
 from fusion.ingest.stamps import find_stamp
-from fusion.ingest.tables import NoRowsError, Table, is_table, open_table
+from fusion.ingest.tables import Table
 
 _LISTED = 5
 # Text that lies beside data to explain it.

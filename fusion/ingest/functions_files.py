@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fusion.ingest.archives import list_members, unpack
 from fusion.ingest.functions_tables import FIELD_HEADERS, read_label_rows
+from fusion.ingest.opening import is_table
 from fusion.ingest.options import FunctionOptions
 from fusion.ingest.presets import find_header
-from fusion.ingest.tables import is_table
 from fusion.ingest.vectors import pick_column, read_polygons
 
 VECTOR_ENDINGS = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".kml")

@@ -11,11 +11,12 @@ from fusion.errors import InputError
 from fusion.ingest.archives import unpack
 from fusion.ingest.exports import Source, list_sources, open_all
 from fusion.ingest.numerals import as_number, plain_id
+from fusion.ingest.opening import open_table
 from fusion.ingest.options import FunctionOptions
 from fusion.ingest.presets import H3_HEADERS, LAT_HEADERS, LON_HEADERS, WKT_HEADERS, find_header, preset
 from fusion.ingest.scan import connect
 from fusion.ingest.spelling import ending_of, new_path
-from fusion.ingest.tables import Table, blank_lines, open_table, quote, read_tables
+from fusion.ingest.tables import Table, blank_lines, quote, read_tables
 
 FIELD_HEADERS = (
     *("function", "class", "category", "type", "level2", "landuse", "typecode"),

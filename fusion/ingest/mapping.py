@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fusion.classes import FUNCTIONS, IDS
 from fusion.errors import InputError
+from fusion.ingest.numerals import WHOLE
 
 UNMAPPED = -1
-_WHOLE = re.compile(r"^(\d+)\.0+$")
 _LINE = "write lines such as 'R2' = 'residential'"
 
 
@@ -107,5 +107,5 @@ def _parse(name: str, text: str) -> Mapping:
             beginnings[value[:-1]] = index
         else:
             # As the classes of files are compared: a column of floats spells 101 as 101.0.
-            exact[_WHOLE.sub(r"\1", value.strip())] = index
+            exact[re.sub(WHOLE, r"\1", value.strip())] = index
     return Mapping(name, exact, tuple(sorted(beginnings.items(), key=lambda item: -len(item[0]))))

@@ -9,7 +9,7 @@ _SPACES = " \u00a0\u202f\u2009\u2007\u3000"
 _WIDE = "０１２３４５６７８９．，－＋’"
 _PLAIN = "0123456789.,-+'"
 # A whole number as a column of floats has it: 12.0 is 12.
-_WHOLE = r"^([-+]?\d+)\.0+$"
+WHOLE = r"^([-+]?\d+)\.0+$"
 # Groups of three throughout: 1,23 may be a decimal comma, and 1,2345 anything.
 _GROUPED = r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"
 
@@ -31,7 +31,7 @@ def as_number(name: str) -> str:
 
 def plain_ids(texts: pd.Series) -> pd.Series:
     """Return ids as they are compared: without blanks around, and 12.0 as 12, as a column of floats spells it."""
-    return texts.astype("string").str.strip().str.replace(_WHOLE, r"\1", regex=True)
+    return texts.astype("string").str.strip().str.replace(WHOLE, r"\1", regex=True)
 
 
 def plain_id(text: str) -> str:
@@ -40,4 +40,4 @@ def plain_id(text: str) -> str:
     Args:
         text: the SQL of a text column.
     """
-    return f"regexp_replace(trim({text}), {quote(_WHOLE)}, {quote(chr(92) + '1')})"
+    return f"regexp_replace(trim({text}), {quote(WHOLE)}, {quote(chr(92) + '1')})"

@@ -13,10 +13,11 @@ from fusion.errors import InputError
 from fusion.ingest.archives import check_gzip, read_head, unpack
 from fusion.ingest.columns import find_roles
 from fusion.ingest.exports import Source, open_all
+from fusion.ingest.opening import PARQUET_ENDINGS, TEXT_ENDINGS, open_table
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.presets import Preset
 from fusion.ingest.spelling import ending_of, find_encoding, new_path
-from fusion.ingest.tables import PARQUET_ENDINGS, TEXT_ENDINGS, Table, open_table
+from fusion.ingest.tables import Table
 
 MOST_FILES = 150
 _LEAST_ROWS = 100

@@ -21,7 +21,7 @@ from fusion.ingest.fields import TOO_MANY, count_of, key_fields, odd_keys, plain
 from fusion.ingest.judged import Judged
 from fusion.ingest.passed import TABLE as PASSED
 from fusion.ingest.passed import note_passed, note_rejected
-from fusion.ingest.tables import Table, quote, read_plain_tables, read_tables
+from fusion.ingest.tables import ROW_NUMBER, Table, quote, read_plain_tables, read_tables
 
 __all__ = ["Scan", "connect"]
 
@@ -242,7 +242,7 @@ class Scan(Judged):
         names = [table.sql_of(column) for column in table.columns]
         raw = ", ".join(f"{name} AS x{place}" for place, name in enumerate(names))
         fields = ", ".join(f"coalesce(r.x{place}::VARCHAR, '')" for place in range(len(names)))
-        row = "file_row_number + 1" if not table.is_text else "row_number() OVER ()"
+        row = f"{ROW_NUMBER} + 1" if not table.is_text else "row_number() OVER ()"
         flaws = " ".join(f"WHEN NOT (r.{v} < {TOO_MANY}) THEN 'bad_value'" for v in self.values)
         flaws += " ".join(f" WHEN r.{v} < 0 THEN 'negative'" for v in self.values)
         # The text is put together behind the join: of the few rows that need it.

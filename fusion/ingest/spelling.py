@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fusion.errors import InputError
-from fusion.ingest.archives import MOST_RATIO, RATIO_FROM_BYTES, check_room
+from fusion.ingest.archives import check_ratio, check_room
 
 SAMPLE_BYTES = 1 << 18
 LINE_END = re.compile(r"\r\n|\n|\r")
@@ -65,14 +65,10 @@ def look_through(path: Path, name: str) -> tuple[bool, bool]:
     """
     ends: set[bytes] = set()
     quoted = False
-    unpacked, most = 0, max(RATIO_FROM_BYTES, MOST_RATIO * path.stat().st_size)
+    unpacked, packed = 0, path.stat().st_size
     for part in _samples(path):
         unpacked += len(part)
-        if path.suffix.lower() == ".gz" and unpacked > most:
-            raise InputError(
-                f"{name} unpacks to more than {MOST_RATIO:.0f} times its size, as no table of counts does: "
-                "it is refused"
-            )
+        check_ratio(name, unpacked, packed)
         ends |= set(_LINE_END_BYTES.findall(part.lstrip(b"\n").removesuffix(b"\r")))
         quoted = quoted or b'"' in part
     return len(ends) <= 1, quoted

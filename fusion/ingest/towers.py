@@ -19,10 +19,11 @@ from fusion.geo.grid import Bounds
 from fusion.ingest import presets
 from fusion.ingest.columns import Roles
 from fusion.ingest.numerals import as_number, plain_ids
+from fusion.ingest.opening import open_table
 from fusion.ingest.options import SignalingOptions
 from fusion.ingest.places import Places, places_at_points
 from fusion.ingest.presets import Preset, find_header
-from fusion.ingest.tables import Table, open_table, read_tables
+from fusion.ingest.tables import Table, read_tables
 from fusion.ingest.vectors import read_polygons
 
 VECTOR_ENDINGS = (".geojson", ".json", ".gpkg", ".shp")

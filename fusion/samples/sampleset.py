@@ -32,7 +32,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.errors import SampleError
-from fusion.states import MISSING, SUPPRESSED, VALID  # noqa: F401  who fills a set takes them from here
 
 VERSION = 1
 META_FILE = "sampleset.json"

@@ -16,9 +16,9 @@ import pyogrio.errors
 
 from fusion.errors import InputError
 from fusion.extract.urfc_files import MOST_FILES
+from fusion.ingest.opening import open_table
 from fusion.ingest.presets import preset
 from fusion.ingest.rasters import GDAL_ERRORS, extent_of, open_raster
-from fusion.ingest.tables import open_table
 from fusion.ingest.vectors import opened_vector
 
 VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".zip", ".fgb")

@@ -53,7 +53,7 @@ def _uploaded(root: Path, kind: str) -> tuple[list[Waiting], str | None]:
     )
     if language.current() == "zh":  # Streamlit's own words on the box are English, whatever the page's language
         limit_gb = st.get_option("server.maxUploadSize") / 1000  # as the box says it
-        st.caption(f"点击 Upload（上传）选择文件，或将文件拖入上框；单个文件不超过 {limit_gb:.3g} GB。")
+        st.caption(t("Choose files by Upload, or drag them in: {n} GB each at most.", n=f"{limit_gb:.3g}"))
     if files:
         _store(root, list(files))
         st.session_state[ROUND] = turn + 1

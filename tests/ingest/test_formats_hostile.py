@@ -76,7 +76,7 @@ def test_a_bomb_of_zeros(tmp_path):
 
 
 def test_a_bomb_of_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "RATIO_FROM_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "_RATIO_FROM_BYTES", 1 << 20)
     path = archive(tmp_path / "a.zip", *((f"{number}.csv", bytes(1 << 19)) for number in range(8)))
     refused(tmp_path, path, r"a.zip unpacks to 4 MB, \d\d\d times its size")
 
@@ -140,7 +140,7 @@ def test_gzip_bombs(tmp_path):
 
 
 def test_gzip_bombs_that_begin_as_a_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "RATIO_FROM_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "_RATIO_FROM_BYTES", 1 << 20)
     good = b"".join(
         b"2021-07-24 08:00,113.%06d,34.76,%d\n" % (number * 7919 % 1000003, number) for number in range(3000)
     )

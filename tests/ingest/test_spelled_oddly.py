@@ -218,5 +218,5 @@ def test_a_gzip_file_of_several_members_is_measured_whole(tmp_path):
     members = (f"{HEADER}\n{rows(1)[0]}\n".encode(), b"\n" * (80 << 20), f"{rows(2)[1]}\n".encode())
     (tmp_path / "a.csv.gz").write_bytes(b"".join(map(gzip.compress, members)))
 
-    with pytest.raises(InputError, match=r"a\.csv\.gz unpacks to more than 200 times its size"):
+    with pytest.raises(InputError, match=r"a\.csv\.gz unpacks to \d+ MB, [\d,]+ times its size"):
         ingest_signaling([tmp_path / "a.csv.gz"], tmp_path / "town")
